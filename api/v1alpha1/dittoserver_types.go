@@ -1,0 +1,911 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Control-plane databases, the values of spec.database.type.
+const (
+	DatabaseTypeSQLite   = "sqlite"
+	DatabaseTypePostgres = "postgres"
+)
+
+// Where a server's database can be, the values of spec.database.confirmSwitch.
+const (
+	DatabaseSourceSQLite   = "sqlite"
+	DatabaseSourceExternal = "external"
+	DatabaseSourcePercona  = "percona"
+)
+
+// What happens to a person's edits of the PerconaPGCluster, the values of
+// spec.percona.driftPolicy.
+const (
+	DriftPolicyKeep   = "Keep"
+	DriftPolicyRevert = "Revert"
+)
+
+// Phases of a server, the values of status.phase.
+const (
+	PhasePending  = "Pending"
+	PhaseRunning  = "Running"
+	PhaseFailed   = "Failed"
+	PhaseStopped  = "Stopped"
+	PhaseDeleting = "Deleting"
+)
+
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=dittoservers,scope=Namespaced,shortName=ditto;dittofs,categories=crossplane;dittofs;storage
+// +kubebuilder:printcolumn:name="Database",type=string,JSONPath=`.status.conditions[?(@.type=='DatabaseReady')].reason`
+// +kubebuilder:printcolumn:name="Server",type=string,JSONPath=`.status.conditions[?(@.type=='Available')].reason`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+
+// A DittoServer is one DittoFS file server and the database behind it.
+type DittoServer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says how the server is to run: its image, volumes, database, network and
+	// credentials. Shares, stores, users and adapter settings are not part of it: they live
+	// in the server and are managed through its REST API.
+	Spec DittoServerSpec `json:"spec,omitempty"`
+
+	// Status is what is known of the server.
+	Status DittoServerStatus `json:"status,omitempty"`
+}
+
+// +kubebuilder:object:root=true
+
+// A DittoServerList is a list of DittoServers.
+type DittoServerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []DittoServer `json:"items"`
+}
+
+// A DittoServerSpec says how a server is to run.
+type DittoServerSpec struct {
+	// Image of the DittoFS server. Default: marmos91c/dittofs:v0.29.0. What a live
+	// server runs does not follow a new default.
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// Replicas of the server: 0 stops it, 1 runs it. DittoFS does not run more than one
+	// process on the same volumes. Default: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// Storage of the server itself: its volumes, not those of PostgreSQL. A live server
+	// keeps the volumes that it has, and the Accepted condition says how to change them.
+	// +optional
+	Storage *StorageSpec `json:"storage,omitempty"`
+
+	// Database of the control plane, which holds users, shares, stores and settings.
+	// Default: SQLite on the control-plane volume, or PostgreSQL if percona.enabled or
+	// postgresSecretRef says so.
+	// +optional
+	Database *DatabaseConfig `json:"database,omitempty"`
+
+	// ControlPlane is the REST API, which dfsctl speaks to.
+	// +optional
+	ControlPlane *ControlPlaneAPIConfig `json:"controlPlane,omitempty"`
+
+	// Identity says how the API's tokens are signed, who the first administrator is, and
+	// which directory knows the users.
+	// +optional
+	Identity *IdentityConfig `json:"identity,omitempty"`
+
+	// Logging of the server. A change restarts it.
+	// +optional
+	Logging *LoggingSpec `json:"logging,omitempty"`
+
+	// Metrics for Prometheus. Not supported yet: they are not served, which the Accepted
+	// condition says, and a bearerTokenSecret is refused.
+	// +optional
+	Metrics *MetricsSpec `json:"metrics,omitempty"`
+
+	// AdapterDiscovery is how often the running server is asked for its adapters. It has
+	// no effect, since the Services for NFS and SMB are always there; it is accepted for
+	// the operator's manifests.
+	// +optional
+	AdapterDiscovery *AdapterDiscoverySpec `json:"adapterDiscovery,omitempty"`
+
+	// AdapterServices are the Services that clients mount from: one for NFS and one for
+	// SMB.
+	// +optional
+	AdapterServices *AdapterServiceConfig `json:"adapterServices,omitempty"`
+
+	// Service in front of the REST API.
+	// +optional
+	Service *ServiceSpec `json:"service,omitempty"`
+
+	// Percona has a PostgreSQL cluster made and run for this server by Percona's
+	// operator, and the server connected to it over verified TLS. It takes precedence
+	// over database.postgresSecretRef.
+	// +optional
+	Percona *PerconaConfig `json:"percona,omitempty"`
+
+	// SnapshotPolicies are the shares that the server takes snapshots of by itself. Not
+	// supported yet: they are not set in the server, which the Accepted condition says.
+	// Default: none.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	SnapshotPolicies []ShareSnapshotPolicySpec `json:"snapshotPolicies,omitempty"`
+
+	// Resources of the server's container: CPU and memory, requests and limits. Default:
+	// none.
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// TerminationGracePeriodSeconds is how long the server may take to stop before it is
+	// killed, in seconds, at least 36. Default: 105, which is five seconds for traffic to
+	// move away, three shutdown stages of 30 seconds, and ten to spare.
+	// +optional
+	// +kubebuilder:validation:Minimum=36
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+
+	// SecurityContext of the server's container. What it leaves out is filled in for Pod
+	// Security "restricted": no privilege escalation, no capabilities, not root, a
+	// read-only root file system, the runtime's seccomp profile.
+	// +optional
+	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
+
+	// PodSecurityContext of the server's pod. What it leaves out is filled in for Pod
+	// Security "restricted", with user, group and file-system group 65532.
+	// +optional
+	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
+
+	// AdoptExisting allows taking over objects of this server's names that nobody
+	// controls, for example those that the DittoFS operator left. Without it they are
+	// left alone and the Accepted condition names them. Default: false.
+	// +optional
+	AdoptExisting bool `json:"adoptExisting,omitempty"`
+}
+
+// A StorageSpec is the sizes and the class of the server's volumes.
+type StorageSpec struct {
+	// MetadataSize is the size of the volume for file metadata, mounted at
+	// /data/store/metadata, in Mi, Gi or Ti, for example 10Gi. It has no default: a server
+	// needs it, from here or from the platform's defaults.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^0*[1-9][0-9]*(Mi|Gi|Ti)$')",message="must be a size above zero in Mi, Gi or Ti, such as 10Gi"
+	MetadataSize string `json:"metadataSize,omitempty"`
+
+	// ContentSize is the size of the volume for file contents, mounted at
+	// /data/store/block, in Mi, Gi or Ti, for example 50Gi. Default: no such volume, which
+	// suits servers whose shares keep their contents in S3.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^0*[1-9][0-9]*(Mi|Gi|Ti)$')",message="must be a size above zero in Mi, Gi or Ti, such as 10Gi"
+	ContentSize string `json:"contentSize,omitempty"`
+
+	// ControlPlaneSize is the size of the volume for the control plane's SQLite file,
+	// mounted at /data/controlplane, in Mi, Gi or Ti. It is there with PostgreSQL too,
+	// where it stays empty. Default: 1Gi.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^0*[1-9][0-9]*(Mi|Gi|Ti)$')",message="must be a size above zero in Mi, Gi or Ti, such as 10Gi"
+	ControlPlaneSize string `json:"controlPlaneSize,omitempty"`
+
+	// StorageClassName is the StorageClass of the server's volumes. An empty string asks
+	// for volumes without a class. Default: the cluster's default class.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
+}
+
+// A DatabaseConfig says where the control plane's database is.
+type DatabaseConfig struct {
+	// Type of the database: sqlite or postgres. postgres needs a source:
+	// postgresSecretRef, or percona.enabled. Default: postgres where there is a source,
+	// else sqlite.
+	// +optional
+	// +kubebuilder:validation:Enum=sqlite;postgres
+	Type string `json:"type,omitempty"`
+
+	// SQLite is used where the database is not PostgreSQL.
+	// +optional
+	SQLite *SQLiteConfig `json:"sqlite,omitempty"`
+
+	// PostgresSecretRef is the Secret with the address and the credentials of a
+	// PostgreSQL database that somebody else runs. Its keys are host, database, user and
+	// password, and, where the default does not suit, port (5432), sslmode and ca.crt (the
+	// authority that signed the database's certificate). The key that this reference
+	// itself names is not read. A single connection string is not supported. Default: no
+	// such database.
+	// +optional
+	PostgresSecretRef *corev1.SecretKeySelector `json:"postgresSecretRef,omitempty"`
+
+	// ConfirmSwitch lets a server that has run on one database move to another, where it
+	// starts empty: nothing is copied. It names the kind of database to move to: sqlite,
+	// external (postgresSecretRef) or percona. Until it does, the server stays where it
+	// is and the Accepted condition says so. Default: no move.
+	// +optional
+	// +kubebuilder:validation:Enum=sqlite;external;percona
+	ConfirmSwitch string `json:"confirmSwitch,omitempty"`
+}
+
+// A SQLiteConfig says where the SQLite file is.
+type SQLiteConfig struct {
+	// Path of the database file in the container. It has to be on one of the server's
+	// volumes, below /data/controlplane, /data/store/metadata or /data/store/block.
+	// Default: /data/controlplane/controlplane.db.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.startsWith('/')",message="must be an absolute path, on one of the server's volumes"
+	Path string `json:"path,omitempty"`
+}
+
+// A ControlPlaneAPIConfig is how the REST API is served.
+type ControlPlaneAPIConfig struct {
+	// Port that the REST API listens on, 1 to 65535. Health is served on it too.
+	// Default: 8080.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port *int32 `json:"port,omitempty"`
+
+	// TLS says that clients in the cluster reach the API over https, be it from the
+	// server itself (certSecretName) or from a mesh in front of it. Not supported yet:
+	// true is refused. Default: false, plain http.
+	// +optional
+	TLS bool `json:"tls,omitempty"`
+
+	// CertSecretName is the Secret of type kubernetes.io/tls (keys tls.crt and tls.key)
+	// with which the server serves the API over https. Not supported yet: a name is
+	// refused. Default: none, the server speaks plain http.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	CertSecretName string `json:"certSecretName,omitempty"`
+
+	// ClientCASecretName is the Secret whose key ca.crt holds the authorities of client
+	// certificates. With it a client needs a certificate to be heard (mutual TLS). It
+	// needs certSecretName. Not supported yet: a name is refused. Default: none, clients
+	// need no certificate.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ClientCASecretName string `json:"clientCASecretName,omitempty"`
+}
+
+// An IdentityConfig is how users and clients of the API are told apart.
+type IdentityConfig struct {
+	// Type of the identity store. The only one is memory, and the server does not read
+	// it: users are kept in the control plane's database. Default: memory.
+	// +optional
+	// +kubebuilder:validation:Enum=memory
+	Type string `json:"type,omitempty"`
+
+	// JWT is how the API's tokens are signed and how long they hold.
+	// +optional
+	JWT *JWTConfig `json:"jwt,omitempty"`
+
+	// Admin is the first administrator.
+	// +optional
+	Admin *AdminConfig `json:"admin,omitempty"`
+
+	// LDAP connects an LDAP directory or Active Directory for names and groups. The
+	// server reads it at its first start only; afterwards it is changed through the REST
+	// API. Not supported yet: this block is refused.
+	// +optional
+	LDAP *LDAPConfig `json:"ldap,omitempty"`
+
+	// Kerberos lets clients of NFS and SMB authenticate by tickets. The server reads it
+	// at its first start only, except for the keytabs; afterwards it is changed through
+	// the REST API. Not supported yet: this block is refused.
+	// +optional
+	Kerberos *KerberosConfig `json:"kerberos,omitempty"`
+}
+
+// A JWTConfig is how the API's tokens are signed and how long they hold.
+type JWTConfig struct {
+	// SecretRef is the Secret and its key that hold the signing secret, at least 32
+	// characters. Changing it signs everybody out. Default: a random secret, made once
+	// and kept in the Secret <server>-jwt-secret under the key jwt-secret.
+	// +optional
+	SecretRef *corev1.SecretKeySelector `json:"secretRef,omitempty"`
+
+	// AccessTokenDuration is how long an access token holds, as a duration such as 15m
+	// or 1h. Default: 15m.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))*$')",message="must be a duration such as 15m or 1h30m"
+	AccessTokenDuration string `json:"accessTokenDuration,omitempty"`
+
+	// RefreshTokenDuration is how long a refresh token holds, as a duration such as 24h.
+	// Default: 168h, seven days.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))*$')",message="must be a duration such as 15m or 1h30m"
+	RefreshTokenDuration string `json:"refreshTokenDuration,omitempty"`
+}
+
+// An AdminConfig is the first administrator of a server.
+type AdminConfig struct {
+	// Username of the administrator. The server always calls it admin, so that any other
+	// name has no effect. Default: admin.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Username string `json:"username,omitempty"`
+
+	// PasswordSecretRef is the Secret and its key (password, if it names none) that hold
+	// the administrator's password, in clear. The server reads it at its first start only:
+	// a later change has to be made in the server. Default: a random password, made once
+	// and kept in the Secret <server>-admin-bootstrap-credentials under the key password.
+	// +optional
+	PasswordSecretRef *corev1.SecretKeySelector `json:"passwordSecretRef,omitempty"`
+}
+
+// An LDAPConfig connects an LDAP directory or Active Directory.
+type LDAPConfig struct {
+	// Enabled turns the directory on. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// URL of the directory: ldaps://host[:636], or ldap://host[:389] together with
+	// startTLS. Required where LDAP is enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^(ldaps?://.+)?$`
+	URL string `json:"url,omitempty"`
+
+	// StartTLS turns an ldap:// connection into an encrypted one before anything is sent.
+	// It has no meaning for ldaps://. Default: false.
+	// +optional
+	StartTLS bool `json:"startTLS,omitempty"`
+
+	// AllowPlaintext allows a connection without any encryption, which shows the bind
+	// password to everybody on the way. Default: false.
+	// +optional
+	AllowPlaintext bool `json:"allowPlaintext,omitempty"`
+
+	// BaseDN is where searches begin, for example DC=example,DC=com. Required where LDAP
+	// is enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	BaseDN string `json:"baseDN,omitempty"`
+
+	// BindDN is the account that the server searches as. Required where LDAP is enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	BindDN string `json:"bindDN,omitempty"`
+
+	// BindPasswordSecretRef is the Secret and its key that hold the password of bindDN.
+	// Required where LDAP is enabled.
+	// +optional
+	BindPasswordSecretRef *corev1.SecretKeySelector `json:"bindPasswordSecretRef,omitempty"`
+
+	// UserAttr is the attribute that holds a user's login name. Default: sAMAccountName,
+	// that of Active Directory.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	UserAttr string `json:"userAttr,omitempty"`
+
+	// Realm whose users this directory knows, for example EXAMPLE.COM: those of another
+	// realm are not looked up. Default: none, all are.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Realm string `json:"realm,omitempty"`
+
+	// Idmap is where numeric user and group ids come from: rfc2307 (the directory's
+	// uidNumber and gidNumber) or rid (computed from the Windows security id). Default:
+	// rfc2307.
+	// +optional
+	// +kubebuilder:validation:Enum=rfc2307;rid
+	Idmap string `json:"idmap,omitempty"`
+
+	// NestedGroups makes a user a member of the groups that contain his groups. Default:
+	// false.
+	// +optional
+	NestedGroups bool `json:"nestedGroups,omitempty"`
+
+	// CACertFile is the path, in the container, of the authorities that sign the
+	// directory's certificate. Default: those of the image.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	CACertFile string `json:"caCertFile,omitempty"`
+
+	// InsecureSkipVerify accepts any certificate of the directory. Default: false.
+	// +optional
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+}
+
+// A KerberosConfig lets clients authenticate by Kerberos tickets.
+type KerberosConfig struct {
+	// Enabled turns Kerberos on. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// ServicePrincipal of the server, for example nfs/files.example.com@EXAMPLE.COM.
+	// Required where Kerberos is enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ServicePrincipal string `json:"servicePrincipal,omitempty"`
+
+	// KeytabSecretRef is the Secret and its key that hold the service's keytab. Required
+	// where Kerberos is enabled.
+	// +optional
+	KeytabSecretRef *corev1.SecretKeySelector `json:"keytabSecretRef,omitempty"`
+
+	// Realm of the server, for example EXAMPLE.COM. Default: that of servicePrincipal.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Realm string `json:"realm,omitempty"`
+
+	// NetBIOSDomain is the short name of the domain that SMB clients are told, for example
+	// EXAMPLE. Default: WORKGROUP, as a server outside any domain.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	NetBIOSDomain string `json:"netbiosDomain,omitempty"`
+
+	// DNSDomain is the DNS name of the domain that SMB clients are told, for example
+	// example.com. Default: the realm in lower case.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	DNSDomain string `json:"dnsDomain,omitempty"`
+
+	// Krb5ConfSecretRef is the Secret and its key that hold a krb5.conf. It takes
+	// precedence over krb5Conf. Default: none.
+	// +optional
+	Krb5ConfSecretRef *corev1.SecretKeySelector `json:"krb5ConfSecretRef,omitempty"`
+
+	// Krb5Conf is the path of a krb5.conf in the container. Default: /etc/krb5.conf.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Krb5Conf string `json:"krb5Conf,omitempty"`
+
+	// MachineAccount is the server's account in Active Directory, by which it has the
+	// domain check the passwords of SMB clients that do not use Kerberos.
+	// +optional
+	MachineAccount *MachineAccountConfig `json:"machineAccount,omitempty"`
+}
+
+// A MachineAccountConfig is a server's account in Active Directory.
+type MachineAccountConfig struct {
+	// Enabled turns the machine account on. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// AccountName of the computer, with its dollar sign, for example DITTOFS$. Required
+	// where the machine account is enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	AccountName string `json:"accountName,omitempty"`
+
+	// SecretRef is the Secret and its key that hold the account's password. An enabled
+	// machine account needs this or keytabSecretRef.
+	// +optional
+	SecretRef *corev1.SecretKeySelector `json:"secretRef,omitempty"`
+
+	// KeytabSecretRef is the Secret and its key that hold the account's keytab. An enabled
+	// machine account needs this or secretRef.
+	// +optional
+	KeytabSecretRef *corev1.SecretKeySelector `json:"keytabSecretRef,omitempty"`
+
+	// DCAddress are the domain controllers to ask, each a host or host:port. Default: those
+	// that DNS names for the realm.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	DCAddress []string `json:"dcAddress,omitempty"`
+}
+
+// A LoggingSpec is what the server logs, and where to.
+type LoggingSpec struct {
+	// Level of the least important messages to log: DEBUG, INFO, WARN or ERROR, in upper
+	// or lower case. Default: INFO.
+	// +optional
+	// +kubebuilder:validation:Enum=DEBUG;INFO;WARN;ERROR;debug;info;warn;error
+	Level string `json:"level,omitempty"`
+
+	// Format of a message: json or text. Default: json.
+	// +optional
+	// +kubebuilder:validation:Enum=json;text
+	Format string `json:"format,omitempty"`
+
+	// Output is where messages go: stdout, stderr, or a file on one of the server's volumes
+	// or below /tmp. Default: stdout.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Output string `json:"output,omitempty"`
+}
+
+// A MetricsSpec is how Prometheus gets the server's metrics.
+type MetricsSpec struct {
+	// Enabled serves metrics, behind the Service <server>-metrics. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// Port that metrics are served on, 1 to 65535. Default: 9090.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port *int32 `json:"port,omitempty"`
+
+	// Path of the metrics, beginning with a slash. Default: /metrics.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.startsWith('/')",message="must begin with a slash"
+	Path string `json:"path,omitempty"`
+
+	// BearerTokenSecret is the Secret and its key that hold the token that a scraper has
+	// to show. Not supported yet: it is refused. Default: none, everybody who reaches the
+	// port may read.
+	// +optional
+	BearerTokenSecret *corev1.SecretKeySelector `json:"bearerTokenSecret,omitempty"`
+
+	// ServiceMonitor has the Prometheus operator scrape the metrics.
+	// +optional
+	ServiceMonitor *ServiceMonitorSpec `json:"serviceMonitor,omitempty"`
+}
+
+// A ServiceMonitorSpec is the ServiceMonitor of a server's metrics.
+type ServiceMonitorSpec struct {
+	// Enabled makes a ServiceMonitor, where the cluster knows that kind. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// Interval between two scrapes, as Prometheus writes durations, for example 30s.
+	// Default: that of Prometheus.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Interval string `json:"interval,omitempty"`
+
+	// Labels of the ServiceMonitor, by which a Prometheus selects it. Default: none but
+	// the server's own.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// An AdapterDiscoverySpec is how often the running server is asked for its adapters.
+type AdapterDiscoverySpec struct {
+	// PollingInterval between two questions, as a duration such as 30s. It has no effect.
+	// Default: 30s.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))*$')",message="must be a duration such as 30s or 5m"
+	PollingInterval string `json:"pollingInterval,omitempty"`
+}
+
+// An AdapterServiceConfig is the Services that clients mount from.
+type AdapterServiceConfig struct {
+	// Type of these Services: ClusterIP, NodePort or LoadBalancer. Default: ClusterIP, so
+	// that a server is not offered to the world unasked.
+	// +optional
+	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
+	Type string `json:"type,omitempty"`
+
+	// Annotations of these Services, for example those of a cloud's load balancer.
+	// Default: none.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// A ServiceSpec is the Service in front of the REST API.
+type ServiceSpec struct {
+	// Type of the Service: ClusterIP, NodePort or LoadBalancer. Default: ClusterIP.
+	// +optional
+	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
+	Type string `json:"type,omitempty"`
+
+	// Annotations of the Service, for example those of a cloud's load balancer. Default:
+	// none.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// A PerconaConfig is the PostgreSQL cluster that Percona's operator runs for a server.
+type PerconaConfig struct {
+	// Enabled makes the PostgreSQL cluster <server>-postgres and puts the server on it. The
+	// server's name may then have at most 28 characters. Once there is a cluster, switching
+	// this off is held, not done. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// DeleteWithServer has Percona's operator delete the database's volumes and
+	// certificates when the server is deleted. All data is lost then. Default: false,
+	// volumes and credentials stay, and a server of the same name takes them up again.
+	// +optional
+	DeleteWithServer bool `json:"deleteWithServer,omitempty"`
+
+	// Replicas is the number of PostgreSQL instances, 1 to 5. With more than one, another
+	// takes over when the primary fails. Default: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=5
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// StorageSize is the size of each instance's data volume, as a Kubernetes quantity. It
+	// may grow later, if the StorageClass allows it, but not shrink. Default: 10Gi.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == '' || (isQuantity(self) && quantity(self).isGreaterThan(quantity('0')))",message="must be a quantity above zero, such as 10Gi"
+	StorageSize string `json:"storageSize,omitempty"`
+
+	// StorageClassName is the StorageClass of the data volumes, which may differ from the
+	// server's own. An empty string asks for volumes without a class. A live database
+	// keeps the class that it has. Default: the cluster's default class.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// DatabaseName is the database of the control plane: lower-case letters, digits, _ and
+	// -, beginning with a letter or _, at most 63. A live server keeps the database that it
+	// has. Default: dittofs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z_][a-z0-9_-]*)?$')",message="must begin with a lower-case letter or _ and hold only lower-case letters, digits, _ and -"
+	DatabaseName string `json:"databaseName,omitempty"`
+
+	// MetadataDatabaseName is a second database of the same user, for file metadata in
+	// PostgreSQL: the control plane cannot share its own with that. The store itself is
+	// registered in the server with dfsctl. It is written as databaseName is, and must
+	// differ from it. Default: no second database.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z_][a-z0-9_-]*)?$')",message="must begin with a lower-case letter or _ and hold only lower-case letters, digits, _ and -"
+	MetadataDatabaseName string `json:"metadataDatabaseName,omitempty"`
+
+	// PostgresVersion is PostgreSQL's major version, 14 to 18. A live database keeps the
+	// version that it has, since one version cannot read the files of another; Percona's
+	// own upgrade changes it. Default: 16.
+	// +optional
+	// +kubebuilder:validation:Minimum=14
+	// +kubebuilder:validation:Maximum=18
+	PostgresVersion *int32 `json:"postgresVersion,omitempty"`
+
+	// CRVersion is the version of Percona's operator whose behaviour the cluster is to
+	// have: at least 2.9.0, and not newer than the operator that is installed. Default:
+	// 2.9.0. What a live cluster has does not follow a new default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[.][0-9]+[.][0-9]+)?$')",message="must be a version of Percona's operator, such as 2.9.0"
+	CRVersion string `json:"crVersion,omitempty"`
+
+	// Image of PostgreSQL. Its tag, where it tells a version, has to be of postgresVersion.
+	// Default: docker.io/percona/percona-distribution-postgresql at the newest minor
+	// version known for the major one: 14.22-1, 15.17-1, 16.13-1, 17.9-1 or 18.3-1. What a
+	// live database runs does not follow a new default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// Resources of each PostgreSQL instance: CPU and memory, requests and limits. Default:
+	// none.
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// DriftPolicy is what happens to edits that a person makes to the PerconaPGCluster
+	// itself. Keep keeps them for as long as what this spec and the platform's defaults
+	// ask for does not change, and lists them in status.database.keptEdits. Revert undoes
+	// them. Default: Keep.
+	// +optional
+	// +kubebuilder:validation:Enum=Keep;Revert
+	DriftPolicy string `json:"driftPolicy,omitempty"`
+
+	// Backup of the database to S3, by pgBackRest.
+	// +optional
+	Backup *PerconaBackupConfig `json:"backup,omitempty"`
+}
+
+// A PerconaBackupConfig is where a database is backed up to, when, and for how long.
+type PerconaBackupConfig struct {
+	// Enabled turns backups on. They need a bucket and an endpoint. Switching them off
+	// again is held until confirmRemoval agrees. Default: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// CredentialsSecretRef is the Secret with the credentials for S3. It holds either a
+	// pgBackRest configuration under a key that ends in .conf, or a key pair under
+	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or s3-key and s3-key-secret). Default:
+	// no credentials, the cluster's nodes have a role of their own.
+	// +optional
+	CredentialsSecretRef *corev1.LocalObjectReference `json:"credentialsSecretRef,omitempty"`
+
+	// Bucket for the backups. Required where backups are enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9][A-Za-z0-9._-]*)?$')",message="must be the name of an S3 bucket: letters, digits, '.', '_' and '-'"
+	Bucket string `json:"bucket,omitempty"`
+
+	// Endpoint of the S3 service, a host with or without https:// before it and a port
+	// after it. pgBackRest does not speak plain http. Required where backups are enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('http://')",message="must not be http://: pgBackRest speaks https only"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.matches('^((https://)?([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?/*)?$')",message="must be a host such as s3.eu-west-1.amazonaws.com, with or without https:// and a port"
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// Region of the bucket. Default: eu-west-1.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9][A-Za-z0-9-]*)?$')",message="must be the name of an S3 region: letters, digits and '-'"
+	Region string `json:"region,omitempty"`
+
+	// Path of the backups in the bucket, with a slash at its beginning and none at its end.
+	// No two databases may share one. That of live backups is kept. Default:
+	// /pgbackrest/<namespace>/<server>-<first eight characters of its UID>/repo1.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(/[A-Za-z0-9._-]+)*$')",message="must be an absolute path of letters, digits, '.', '_' and '-', without a slash at its end"
+	Path string `json:"path,omitempty"`
+
+	// FullSchedule is when a full backup is made: five cron fields, or @daily and its like
+	// (not @every), in UTC. Default: 0 2 * * *, every night at two.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	FullSchedule string `json:"fullSchedule,omitempty"`
+
+	// IncrSchedule is when what has changed since the last backup is backed up, written as
+	// fullSchedule is. Default: 0 * * * *, every hour.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	IncrSchedule string `json:"incrSchedule,omitempty"`
+
+	// RetentionDays is for how many days a full backup is kept, at least 1. It is removed
+	// when a newer full one is that old. Default: 7.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9999999
+	RetentionDays *int32 `json:"retentionDays,omitempty"`
+
+	// ConfirmRemoval agrees to switching backups off on a live database: its repository is
+	// no longer used, and log files are no longer archived. Default: false, backups stay
+	// on and the Accepted condition says so.
+	// +optional
+	ConfirmRemoval bool `json:"confirmRemoval,omitempty"`
+}
+
+// A ShareSnapshotPolicySpec is when the server takes snapshots of one share by itself.
+type ShareSnapshotPolicySpec struct {
+	// Share to take snapshots of, for example /archive.
+	// +kubebuilder:validation:MaxLength=1024
+	Share string `json:"share"`
+
+	// Interval between two snapshots: a duration such as 6h, or @hourly, @daily or
+	// @weekly.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(@hourly|@daily|@weekly|([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+)$')",message="must be a duration such as 6h, or @hourly, @daily or @weekly"
+	Interval string `json:"interval"`
+
+	// KeepLast is how many snapshots are kept, the newest ones; 0 sets no limit. Default:
+	// 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	KeepLast *int32 `json:"keepLast,omitempty"`
+
+	// TTL is how long a snapshot is kept, as a duration such as 720h. Default: no limit.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))*$')",message="must be a duration such as 720h"
+	TTL string `json:"ttl,omitempty"`
+
+	// Enabled turns the policy on. Default: true.
+	// +optional
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// NamePrefix of the snapshots' names. Default: scheduled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	NamePrefix string `json:"namePrefix,omitempty"`
+}
+
+// A DittoServerStatus is what is known of a server. Conditions stand beside it: they
+// are Crossplane's, which adds them to the schema.
+type DittoServerStatus struct {
+	// Phase sums the server up: Pending, Running, Failed, Stopped or Deleting.
+	// +optional
+	// +kubebuilder:validation:Enum=Pending;Running;Failed;Stopped;Deleting
+	Phase string `json:"phase,omitempty"`
+
+	// Replicas of the server that exist.
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+
+	// ReadyReplicas of the server, which answer their readiness probe.
+	// +optional
+	ReadyReplicas int32 `json:"readyReplicas,omitempty"`
+
+	// AvailableReplicas of the server, which have been ready for a while.
+	// +optional
+	AvailableReplicas int32 `json:"availableReplicas,omitempty"`
+
+	// PerconaClusterName is the name of the server's PerconaPGCluster, if it has one.
+	// +optional
+	PerconaClusterName string `json:"perconaClusterName,omitempty"`
+
+	// Database of the control plane, where it is PostgreSQL.
+	// +optional
+	Database *DatabaseStatus `json:"database,omitempty"`
+
+	// Endpoints that clients in the cluster reach the server by.
+	// +optional
+	Endpoints *EndpointsStatus `json:"endpoints,omitempty"`
+
+	// Secrets that hold the server's credentials.
+	// +optional
+	Secrets *SecretsStatus `json:"secrets,omitempty"`
+}
+
+// A DatabaseStatus is what is known of a server's PostgreSQL database. It has no
+// credentials, only the name of the Secret that holds them.
+type DatabaseStatus struct {
+	// ClusterName is the name of the PerconaPGCluster.
+	// +optional
+	ClusterName string `json:"clusterName,omitempty"`
+
+	// State of the cluster, in Percona's words: initializing, ready, paused, stopping.
+	// +optional
+	State string `json:"state,omitempty"`
+
+	// Host that the server connects to.
+	// +optional
+	Host string `json:"host,omitempty"`
+
+	// Port that the server connects to.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+
+	// Name of the control plane's database.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// MetadataName is the name of the second database, for file metadata.
+	// +optional
+	MetadataName string `json:"metadataName,omitempty"`
+
+	// User that the server connects as.
+	// +optional
+	User string `json:"user,omitempty"`
+
+	// SecretName is the Secret with the user's password.
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+
+	// PostgresVersion is PostgreSQL's major version.
+	// +optional
+	PostgresVersion int32 `json:"postgresVersion,omitempty"`
+
+	// Instances of PostgreSQL that exist.
+	// +optional
+	Instances int32 `json:"instances,omitempty"`
+
+	// ReadyInstances of PostgreSQL.
+	// +optional
+	ReadyInstances int32 `json:"readyInstances,omitempty"`
+
+	// KeptEdits are the fields of the PerconaPGCluster that a person has edited and that
+	// are kept so, by their paths.
+	// +optional
+	// +listType=atomic
+	KeptEdits []string `json:"keptEdits,omitempty"`
+}
+
+// An EndpointsStatus is how clients in the cluster reach a server.
+type EndpointsStatus struct {
+	// API is the URL of the REST API, for dfsctl.
+	// +optional
+	API string `json:"api,omitempty"`
+
+	// NFS is host and port of the NFS server.
+	// +optional
+	NFS string `json:"nfs,omitempty"`
+
+	// SMB is host and port of the SMB server.
+	// +optional
+	SMB string `json:"smb,omitempty"`
+}
+
+// A SecretsStatus is the names of the Secrets that hold a server's credentials.
+type SecretsStatus struct {
+	// Admin is the Secret with the administrator's first password.
+	// +optional
+	Admin string `json:"admin,omitempty"`
+
+	// JWT is the Secret with the secret that signs the API's tokens.
+	// +optional
+	JWT string `json:"jwt,omitempty"`
+}
