@@ -1,0 +1,205 @@
+// Package pgstate reads how a server's database is: from what Percona reports
+// of a PerconaPGCluster, and from the Secrets that a client needs.
+package pgstate
+
+import (
+	"slices"
+	"strings"
+
+	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
+
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+)
+
+// Reasons of the condition DatabaseReady.
+const (
+	ReasonReady                = "PostgreSQLReady"
+	ReasonOperatorNotInstalled = "PerconaOperatorNotInstalled"
+	ReasonClusterNotFound      = "PerconaPGClusterNotFound"
+	ReasonWaiting              = "WaitingForPostgreSQL"
+	ReasonUpdating             = "PostgreSQLUpdating"
+	ReasonPaused               = "PostgreSQLPaused"
+	ReasonStopping             = "PostgreSQLStopping"
+	ReasonCredentialsNotFound  = "CredentialsNotFound"
+	ReasonCredentialsFound     = "CredentialsFound"
+)
+
+// Keys of the Secrets with a connection: Percona's, and a user's own.
+// Source: percona-postgresql-operator v2.9.0
+// internal/controller/postgrescluster/postgres.go; dittofs-operator.
+const (
+	KeyHost     = "host"
+	KeyPort     = "port"
+	KeyUser     = "user"
+	KeyPassword = "password"
+	KeyDBName   = "dbname"
+	KeyURI      = "uri"
+
+	KeyDatabase = "database"
+	KeySSLMode  = "sslmode"
+	// KeyConnectionString is the key that the DittoFS operator documents and
+	// nothing reads.
+	KeyConnectionString = "connection-string"
+)
+
+// A State is how a database is.
+type State struct {
+	Ready   bool
+	Reason  string
+	Message string
+
+	// What Percona reports of a cluster.
+	ClusterState    string
+	Instances       int32
+	ReadyInstances  int32
+	PostgresVersion int32
+
+	// What the credentials say of the connection, none of it secret.
+	Host string
+	Port string
+	Name string
+	User string
+}
+
+func (s State) because(reason, message string) State {
+	s.Ready, s.Reason, s.Message = false, reason, message
+	return s
+}
+
+// ReadCluster reads the state of server n's PerconaPGCluster.
+func ReadCluster(w *observed.World, n string) State {
+	ref := names.All(n)[0]
+	if !w.Observed(names.Postgres).Exists() && w.PerconaCRD() == observed.CRDMissing {
+		return State{}.because(ReasonOperatorNotInstalled,
+			"Percona Operator for PostgreSQL is not installed: the platform team installs it (its CustomResourceDefinition "+names.PostgresCRD+" is missing), and the database is created then")
+	}
+	e := w.Existing(ref)
+	switch e.Presence {
+	case observed.Unknown, observed.Absent:
+		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" does not exist yet; it is being created")
+	case observed.Foreign:
+		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" exists and is not this server's; the condition Accepted says what to do")
+	case observed.Deleting:
+		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" is being deleted; it is created again when it is gone")
+	case observed.Ours:
+	}
+
+	s := status(e.Object)
+	creds := w.Secret(names.ClusterCredentials(n))
+	ca := w.Secret(names.ClusterCA(n))
+	s.Host, s.Port, s.Name, s.User = text(creds, KeyHost), text(creds, KeyPort), text(creds, KeyDBName), text(creds, KeyUser)
+	if !s.Ready {
+		return s
+	}
+	if missing := lacks(creds, KeyHost, KeyPort, KeyDBName, KeyUser, KeyPassword, KeyURI); missing != "" {
+		return s.because(ReasonCredentialsNotFound, "PostgreSQL is ready, and "+missing+"; Percona's operator makes it")
+	}
+	if missing := lacks(ca, names.CAKey); missing != "" {
+		return s.because(ReasonCredentialsNotFound, "PostgreSQL is ready, and "+missing+"; Percona's operator makes it")
+	}
+	return s
+}
+
+// status reads what Percona reports. Its state is set from another generation
+// of the spec than observedGeneration says, now and then, and counts pods that
+// exist, not pods that are wanted: so ready alone does not prove much.
+func status(c observed.Object) State {
+	s := State{
+		ClusterState:    c.String("status", "state"),
+		Instances:       int32(c.Int("status", "postgres", "size")),  //nolint:gosec // A handful.
+		ReadyInstances:  int32(c.Int("status", "postgres", "ready")), //nolint:gosec // A handful.
+		PostgresVersion: int32(c.Int("spec", "postgresVersion")),     //nolint:gosec // Two digits.
+	}
+	name := c.Name()
+	switch pgv2.AppState(s.ClusterState) {
+	case pgv2.AppStatePaused:
+		return s.because(ReasonPaused, "PerconaPGCluster "+name+" is paused; the database is started again by setting its spec.pause to false")
+	case pgv2.AppStateStopping:
+		return s.because(ReasonStopping, "PerconaPGCluster "+name+" is being paused")
+	case pgv2.AppStateReady:
+	default:
+		return s.because(ReasonWaiting, "PostgreSQL is not ready; Percona's operator is starting or restarting it. See: kubectl -n "+c.Namespace()+" describe perconapgcluster "+name)
+	}
+	if g := c.Int("status", "observedGeneration"); g > 0 && g < c.Int("metadata", "generation") {
+		return s.because(ReasonUpdating, "Percona's operator has not seen the latest change of PerconaPGCluster "+name+" yet")
+	}
+	if s.Instances < 1 || s.ReadyInstances < s.Instances {
+		return s.because(ReasonUpdating, "not every PostgreSQL instance of PerconaPGCluster "+name+" is ready")
+	}
+	s.Ready, s.Reason, s.Message = true, ReasonReady, "PostgreSQL is ready, and the server has its credentials and its CA"
+	return s
+}
+
+// ReadExternal reads whether the Secret of somebody else's database holds what
+// the server needs. How that database is, nobody here knows.
+func ReadExternal(s observed.Secret) State {
+	st := State{Host: text(s, KeyHost), Port: text(s, KeyPort), Name: text(s, KeyDatabase), User: text(s, KeyUser)}
+	if missing := lacks(s, KeyHost, KeyDatabase, KeyUser, KeyPassword); missing != "" {
+		return st.because(ReasonCredentialsNotFound, missing+"; create it, or add what it lacks")
+	}
+	st.Ready, st.Reason = true, ReasonCredentialsFound
+	st.Message = "Secret " + s.Name + " says how to reach the database; whether it can be reached is not known here"
+	return st
+}
+
+// lacks says what a Secret does not hold, and is empty if that is nothing.
+func lacks(s observed.Secret, keys ...string) string {
+	if !s.Exists() {
+		return "Secret " + s.Name + " does not exist"
+	}
+	missing := slices.DeleteFunc(keys, func(k string) bool { _, ok := s.Data(k); return ok })
+	if len(missing) == 0 {
+		return ""
+	}
+	return "Secret " + s.Name + " lacks " + strings.Join(missing, ", ")
+}
+
+func text(s observed.Secret, key string) string {
+	b, _ := s.Data(key)
+	return string(b)
+}
+
+// Conditions of a PerconaPGCluster that tell how its backups are.
+// Source: percona-postgresql-operator v2.9.0
+// internal/controller/postgrescluster/pgbackrest.go.
+const (
+	conditionRepoHost    = "PGBackRestRepoHostReady"
+	conditionRepo        = "PGBackRestReplicaRepoReady"
+	conditionFirstBackup = "PGBackRestReplicaCreate"
+)
+
+// Reasons of the condition BackupReady.
+const (
+	ReasonBackupsReady       = "BackupsReady"
+	ReasonRepositoryNotReady = "RepositoryNotReady"
+	ReasonFirstBackupPending = "FirstBackupPending"
+	ReasonBackupsOff         = "BackupsOff"
+)
+
+// ReadBackups reads how the backups of a cluster are that has some. Wrong
+// credentials do not change a cluster's state; they are seen here only.
+func ReadBackups(c observed.Object) State {
+	is := map[string]bool{}
+	for _, cond := range c.List("status", "conditions") {
+		is[cond.String("type")] = cond.String("status") == "True"
+	}
+	see := " See: kubectl -n " + c.Namespace() + " describe perconapgcluster " + c.Name()
+	switch {
+	case !is[conditionRepoHost]:
+		return State{Reason: ReasonRepositoryNotReady, Message: "pgBackRest's repository host is not ready yet." + see}
+	case !is[conditionRepo]:
+		return State{Reason: ReasonRepositoryNotReady, Message: "pgBackRest has not created its stanza in the bucket; if this lasts, the bucket, the endpoint or the credentials are wrong." + see}
+	case !is[conditionFirstBackup]:
+		return State{Reason: ReasonFirstBackupPending, Message: "the first full backup is not complete yet." + see}
+	}
+	return State{Ready: true, Reason: ReasonBackupsReady, Message: "a full backup exists and the schedules are set. List the backups with: kubectl -n " + c.Namespace() + " get perconapgbackups"}
+}
+
+// BackupsOn says whether a cluster has backups.
+func BackupsOn(c observed.Object) bool {
+	if v := c.Value("spec", "backups", "enabled"); v != nil && !v.GetBoolValue() {
+		return false
+	}
+	return len(c.List("spec", "backups", "pgbackrest", "repos")) > 0
+}

@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+
+	"github.com/crossplane/function-sdk-go/errors"
+
+	"github.com/dittofs/function-dittoserver/api/v1alpha1"
+	"github.com/dittofs/function-dittoserver/internal/manifest"
+	"github.com/dittofs/function-dittoserver/internal/merge"
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+// Compose is the PerconaPGCluster as it is sent: what is asked for, the record
+// of that, and the edits of the live cluster that are kept, which it also lists.
+func Compose(s *server.Server, live observed.Object) (cluster map[string]any, kept []string, err error) {
+	cluster, err = manifest.Of(Cluster(s))
+	if err != nil {
+		return nil, nil, err
+	}
+	base, recorded := server.ReadRendered(live)
+	spec, _ := cluster["spec"].(map[string]any)
+	spec = hold(s.Cluster, spec, base, recorded, live)
+	cluster["spec"] = spec
+
+	record, err := json.Marshal(server.Rendered{Ask: s.Cluster.Ask, Stated: s.Cluster.Stated, Spec: spec})
+	if err != nil {
+		return nil, nil, errors.Wrap(err, "cannot record the rendered PerconaPGCluster")
+	}
+	meta, _ := cluster["metadata"].(map[string]any)
+	annotations, _ := meta["annotations"].(map[string]any)
+	if annotations == nil {
+		annotations = map[string]any{}
+		meta["annotations"] = annotations
+	}
+	annotations[names.AnnotationRendered] = string(record)
+
+	if !live.Exists() || s.Cluster.DriftPolicy == v1alpha1.DriftPolicyRevert {
+		return cluster, nil, nil
+	}
+	m := &merge.Merger{AskChanged: base.Ask != s.Cluster.Ask, Stated: stated(s.Cluster.States)}
+	cluster["spec"] = m.Merge("spec", base.Spec, spec, live.Map("spec"))
+	return cluster, m.Kept(), nil
+}
+
+// hold puts in place what stays although the spec does not ask for it any more:
+// as it was rendered last time, or as it is where it never was.
+func hold(c server.Cluster, spec map[string]any, base server.Rendered, recorded bool, live observed.Object) map[string]any {
+	if c.Kept && recorded {
+		out := maps.Clone(base.Spec)
+		// An upgrade of Percona's has changed these together.
+		out["postgresVersion"], out["image"] = spec["postgresVersion"], spec["image"]
+		out["backups"] = withImage(base.Spec["backups"], c.Backup.Image)
+		return out
+	}
+	if !c.Backup.Kept {
+		return spec
+	}
+	out := maps.Clone(spec)
+	out["backups"] = withImage(liveBackups(live), c.Backup.Image)
+	if b, ok := base.Spec["backups"].(map[string]any); ok && b["enabled"] == true {
+		out["backups"] = withImage(b, c.Backup.Image)
+	}
+	return out
+}
+
+// liveBackups are the parts of a cluster's backups that the function composes.
+func liveBackups(live observed.Object) map[string]any {
+	all := live.Map("spec", "backups", "pgbackrest")
+	pgbackrest := map[string]any{}
+	for _, k := range []string{"image", "configuration", "global", "repos"} {
+		if v, ok := all[k]; ok {
+			pgbackrest[k] = v
+		}
+	}
+	return map[string]any{"enabled": true, "pgbackrest": pgbackrest}
+}
+
+func withImage(backups any, image string) map[string]any {
+	b, _ := backups.(map[string]any)
+	out := maps.Clone(b)
+	if out == nil {
+		out = map[string]any{"enabled": false}
+	}
+	p, _ := out["pgbackrest"].(map[string]any)
+	p = maps.Clone(p)
+	if p == nil {
+		p = map[string]any{}
+	}
+	p["image"] = image
+	out["pgbackrest"] = p
+	return out
+}
+
+// stated says which fields of the cluster's spec the XR or the Input state.
+func stated(s server.States) func(path string) bool {
+	instance := "spec.instances[" + names.InstanceSet + "]"
+	prefixes := map[string]bool{
+		"spec.postgresVersion":                             s.PostgresVersion,
+		"spec.crVersion":                                   s.CRVersion,
+		"spec.image":                                       s.Image,
+		instance + ".replicas":                             s.Replicas,
+		instance + ".resources":                            s.Resources,
+		instance + ".dataVolumeClaimSpec.resources":        s.StorageSize,
+		instance + ".dataVolumeClaimSpec.storageClassName": s.StorageClassName,
+		"spec.users[" + names.PostgresUser + "].databases": s.Databases,
+		"spec.backups":                                     s.Backup,
+	}
+	maps.DeleteFunc(prefixes, func(_ string, on bool) bool { return !on })
+	return func(path string) bool {
+		for p := range prefixes {
+			if path == p || strings.HasPrefix(path, p+".") {
+				return true
+			}
+		}
+		return false
+	}
+}

@@ -1,0 +1,201 @@
+package server
+
+import (
+	"encoding/json"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+)
+
+// Environment variables by which the server learns its database.
+// Source: dittofs v0.29.0 pkg/controlplane/store/gorm.go, pkg/config/config.go.
+const (
+	EnvDatabaseType = "DITTOFS_DATABASE_TYPE"
+	EnvSQLitePath   = "DITTOFS_DATABASE_SQLITE_PATH"
+	EnvHost         = "DITTOFS_DATABASE_POSTGRES_HOST"
+	EnvPort         = "DITTOFS_DATABASE_POSTGRES_PORT"
+	EnvDatabase     = "DITTOFS_DATABASE_POSTGRES_DATABASE"
+	EnvUser         = "DITTOFS_DATABASE_POSTGRES_USER"
+	EnvPassword     = "DITTOFS_DATABASE_POSTGRES_PASSWORD"
+	EnvSSLMode      = "DITTOFS_DATABASE_POSTGRES_SSLMODE"
+	EnvSSLRootCert  = "DITTOFS_DATABASE_POSTGRES_SSL_ROOT_CERT"
+)
+
+// ContainerName is the name of the server's container.
+const ContainerName = "dittofs"
+
+// A Rendered is what is recorded on the PerconaPGCluster: what the spec and the
+// Input alone made of it last time, before anything was merged into it.
+type Rendered struct {
+	Ask    string         `json:"ask"`
+	Stated StatedImage    `json:"stated,omitzero"`
+	Spec   map[string]any `json:"spec"`
+}
+
+// ReadRendered reads the record; ok is false where there is none.
+func ReadRendered(cluster observed.Object) (r Rendered, ok bool) {
+	a := cluster.Annotation(names.AnnotationRendered)
+	if a == "" {
+		return Rendered{}, false
+	}
+	// A record that somebody broke is as good as none: what exists wins then.
+	if err := json.Unmarshal([]byte(a), &r); err != nil || r.Spec == nil {
+		return Rendered{}, false
+	}
+	return r, true
+}
+
+// instance is the recorded instance set.
+func (r Rendered) instance() map[string]any {
+	l, _ := r.Spec["instances"].([]any)
+	for _, e := range l {
+		if m, ok := e.(map[string]any); ok && m["name"] == names.InstanceSet {
+			return m
+		}
+	}
+	return nil
+}
+
+func (r Rendered) string(path ...string) string {
+	s, _ := lookup(r.Spec, path).(string)
+	return s
+}
+
+func (r Rendered) postgresVersion() int {
+	v, _ := r.Spec["postgresVersion"].(float64)
+	return int(v)
+}
+
+// A live is what exists and is ours.
+type live struct {
+	namespace string
+
+	// server is the StatefulSet, nil if there is none. database is what it is
+	// wired to, or was when it last existed; nil if there never was a server.
+	server   *observed.Object
+	database *Database
+	image    string
+	admin    string
+
+	cluster  *observed.Object
+	rendered Rendered
+	recorded bool
+}
+
+func (r *resolver) readLive() {
+	if e := r.w.Existing(r.ref(names.Server)); e.Exists() {
+		r.live.server = &e.Object
+	}
+	var config observed.Object
+	if e := r.w.Existing(r.ref(names.Config)); e.Exists() {
+		config = e.Object
+	}
+	r.live.database = liveDatabase(r.name, r.live.server, config)
+	r.live.image = config.Annotation(names.AnnotationImage)
+	if r.live.image == "" && r.live.server != nil {
+		r.live.image = container(*r.live.server).String("image")
+	}
+	r.live.admin = config.Annotation(names.AnnotationAdminChecksum)
+}
+
+// readCluster looks for the cluster where there may be one: where the spec asks
+// for it, the server is wired to it, or Crossplane knows it. A server that never
+// had one is not made to depend on Percona's CRDs.
+func (r *resolver) readCluster(asked DatabaseKind) {
+	wired := r.live.database != nil && r.live.database.Kind == Percona
+	seen := r.w.Observed(names.Postgres).Exists()
+	if !seen && !wired && asked != Percona {
+		return
+	}
+	e := r.w.Existing(r.ref(names.Postgres))
+	if !e.Exists() {
+		return
+	}
+	r.live.cluster = &e.Object
+	r.live.rendered, r.live.recorded = ReadRendered(e.Object)
+}
+
+func container(sts observed.Object) observed.Object {
+	return sts.Named(ContainerName, "spec", "template", "spec", "containers")
+}
+
+// liveDatabase is the database that the live server uses, read from what it is
+// really wired to: every server of the DittoFS operator with a PerconaPGCluster
+// runs on SQLite, because nothing reads the DATABASE_URL that it is given. While
+// there is no StatefulSet, the record on the ConfigMap says what it was.
+func liveDatabase(n string, sts *observed.Object, config observed.Object) *Database {
+	if sts == nil {
+		return recordedDatabase(config)
+	}
+	env := map[string]observed.Object{}
+	for _, e := range container(*sts).List("env") {
+		env[e.String("name")] = e
+	}
+	secret := env[EnvHost].String("valueFrom", "secretKeyRef", "name")
+	switch {
+	case secret == names.ClusterCredentials(n):
+		return &Database{Kind: Percona}
+	case secret != "":
+		has := func(k string) bool { return env[k].Exists() }
+		return &Database{
+			Kind:       External,
+			Secret:     secret,
+			HasPort:    has(EnvPort),
+			HasSSLMode: env[EnvSSLMode].Has("valueFrom"),
+			HasCA:      has(EnvSSLRootCert),
+			SSLMode:    env[EnvSSLMode].String("value"),
+		}
+	}
+	if p := env[EnvSQLitePath].String("value"); p != "" {
+		return &Database{Kind: SQLite, Path: p}
+	}
+	return &Database{Kind: SQLite, Path: configPath(config)}
+}
+
+// configPath is where a config.yaml puts SQLite's file.
+func configPath(config observed.Object) string {
+	var c struct {
+		Database struct {
+			SQLite struct {
+				Path string `json:"path"`
+			} `json:"sqlite"`
+		} `json:"database"`
+	}
+	if err := yaml.Unmarshal([]byte(config.String("data", names.ConfigKey)), &c); err != nil || c.Database.SQLite.Path == "" {
+		return DefaultSQLitePath
+	}
+	return c.Database.SQLite.Path
+}
+
+func recordedDatabase(config observed.Object) *Database {
+	a := config.Annotation(names.AnnotationDatabase)
+	if a == "" {
+		return nil
+	}
+	d := &Database{}
+	if err := json.Unmarshal([]byte(a), d); err != nil || d.Kind == "" {
+		return nil
+	}
+	return d
+}
+
+// liveClaims are the claim templates of the live StatefulSet, without status.
+func liveClaims(sts observed.Object) ([]corev1.PersistentVolumeClaim, error) {
+	b, err := json.Marshal(map[string]any{"l": sts.Value("spec", "volumeClaimTemplates").AsInterface()})
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		L []corev1.PersistentVolumeClaim `json:"l"`
+	}
+	if err := json.Unmarshal(b, &out); err != nil {
+		return nil, err
+	}
+	for i := range out.L {
+		out.L[i].Status = corev1.PersistentVolumeClaimStatus{}
+	}
+	return out.L, nil
+}
