@@ -4,6 +4,7 @@
 package desired
 
 import (
+	"cmp"
 	"io"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -92,6 +93,8 @@ type composer struct {
 	random   io.Reader
 	refs     map[names.Resource]names.Ref
 	answer   Answer
+	// rendered is the record of the cluster.
+	rendered string
 	// generated are Secrets that come into being with this answer.
 	generated map[names.Resource]map[string][]byte
 }
@@ -189,9 +192,9 @@ func (c *composer) cluster() error {
 	}
 	served := c.w.Observed(names.Postgres).Exists() || c.w.PerconaCRD() == observed.CRDServed
 	return c.add(names.Postgres, served, ready, func(live observed.Object) (map[string]any, error) {
-		m, kept, err := postgres.Compose(c.s, live)
-		c.answer.KeptEdits = kept
-		return m, err
+		cluster, err := postgres.Compose(c.s, live)
+		c.answer.KeptEdits, c.rendered = cluster.Kept, cluster.Record
+		return cluster.Object, err
 	})
 }
 
@@ -228,7 +231,7 @@ func (c *composer) server() error {
 		return err
 	}
 	err = c.add(names.Config, true, exists, func(config observed.Object) (map[string]any, error) {
-		cm, err := dittofs.ConfigMap(c.s, yaml, c.record(config, there))
+		cm, err := dittofs.ConfigMap(c.s, yaml, cmp.Or(c.rendered, config.Annotation(names.AnnotationRendered)), c.record(config, there))
 		if err != nil {
 			return nil, err
 		}

@@ -86,24 +86,29 @@ type Record struct {
 	AdminChecksum string
 }
 
-// ConfigMap holds the server's configuration, and the record of the server if
-// there is one.
-func ConfigMap(s *server.Server, configYAML string, r *Record) (*corev1.ConfigMap, error) {
+// ConfigMap holds the server's configuration, the record of its
+// PerconaPGCluster, and that of the server, if there are such.
+func ConfigMap(s *server.Server, configYAML, cluster string, r *Record) (*corev1.ConfigMap, error) {
+	annotations := map[string]string{}
+	if cluster != "" {
+		annotations[names.AnnotationRendered] = cluster
+	}
+	if r != nil {
+		db, err := json.Marshal(r.Database)
+		if err != nil {
+			return nil, errors.Wrap(err, "cannot record the server's database")
+		}
+		annotations[names.AnnotationImage] = r.Image
+		annotations[names.AnnotationDatabase] = string(db)
+		if r.AdminChecksum != "" {
+			annotations[names.AnnotationAdminChecksum] = r.AdminChecksum
+		}
+	}
 	cm := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: "ConfigMap"},
 		ObjectMeta: meta(s, names.ConfigMap(s.Name)),
 		Data:       map[string]string{names.ConfigKey: configYAML},
 	}
-	if r == nil {
-		return cm, nil
-	}
-	db, err := json.Marshal(r.Database)
-	if err != nil {
-		return nil, errors.Wrap(err, "cannot record the server's database")
-	}
-	cm.Annotations = map[string]string{names.AnnotationImage: r.Image, names.AnnotationDatabase: string(db)}
-	if r.AdminChecksum != "" {
-		cm.Annotations[names.AnnotationAdminChecksum] = r.AdminChecksum
-	}
+	cm.Annotations = annotations
 	return cm, nil
 }

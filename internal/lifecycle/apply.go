@@ -146,7 +146,7 @@ func index(list []map[string]any, e map[string]any) int {
 func immutable(live, merged *unstructured.Unstructured) error {
 	var fixed [][]string
 	switch live.GetKind() {
-	case "StatefulSet":
+	case kindServer:
 		fixed = [][]string{{"spec", "volumeClaimTemplates"}, {"spec", "serviceName"}, {"spec", "selector"}, {"spec", "podManagementPolicy"}}
 	case "Secret":
 		fixed = [][]string{{"type"}}
@@ -171,7 +171,7 @@ func admit(o *unstructured.Unstructured) {
 		return
 	}
 	switch o.GetKind() {
-	case "PerconaPGCluster":
+	case kindCluster:
 		// Source: percona-postgresql-operator v2.9.0 CRD.
 		fill(spec, map[string]any{"port": int64(5432)})
 		for _, i := range entries(spec["instances"]) {
@@ -179,7 +179,7 @@ func admit(o *unstructured.Unstructured) {
 		}
 	case "Service":
 		fill(spec, map[string]any{"type": "ClusterIP", "sessionAffinity": "None", "clusterIP": "10.96.0.1", "internalTrafficPolicy": "Cluster"})
-	case "StatefulSet":
+	case kindServer:
 		fill(spec, map[string]any{"replicas": int64(1), "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": int64(10)})
 		fill(spec, map[string]any{"updateStrategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"partition": int64(0)}}})
 		for _, c := range entries(spec["volumeClaimTemplates"]) {

@@ -24,10 +24,14 @@ type Stage struct {
 
 // The stages of a server's life. Each says all of how the systems are, so that
 // they can be tried in any order.
-var (
-	Created              = Stage{"created", func(*World) {}}
+var ( //nolint:gochecknoglobals // Constants.
+	Created = Stage{"created", func(*World) {}}
+	// OperatorInstalled has Percona's operator installed where only the XR's own
+	// CustomResourceDefinition was.
+	OperatorInstalled    = Stage{"operator installed", func(w *World) { w.InstallOperator() }}
 	SecretsCreated       = Stage{"secrets created", func(w *World) { w.MakeMissingSecrets() }}
 	DatabaseInitializing = Stage{"database initializing", func(w *World) {
+		w.Pause(false)
 		w.MakeClusterSecrets()
 		w.ReportCluster(Cluster{State: StateInitializing, Size: min(1, w.Instances())})
 	}}
@@ -45,8 +49,9 @@ var (
 	// DatabaseFlapping has no instance ready for a while, as after a failover.
 	// The server's probes do not notice.
 	DatabaseFlapping = Stage{"database flapping", func(w *World) {
+		w.Pause(false)
 		w.MakeClusterSecrets()
-		w.ReportCluster(Cluster{State: StateInitializing, Size: w.Instances()})
+		w.ReportCluster(Cluster{State: StateInitializing, Size: w.Instances(), Backups: true})
 		w.ReportServer(1)
 	}}
 	// Paused has the database shut down by a person.
@@ -56,7 +61,6 @@ var (
 		w.ReportServer(1)
 	}}
 	ReadyAgain = Stage{"ready again", func(w *World) {
-		w.Pause(false)
 		databaseReady(w)
 		w.GiveAddresses()
 		w.ReportServer(1)
@@ -66,6 +70,7 @@ var (
 )
 
 func databaseReady(w *World) {
+	w.Pause(false)
 	w.MakeClusterSecrets()
 	n := w.Instances()
 	w.ReportCluster(Cluster{State: StateReady, Size: n, Ready: n, Backups: true})
@@ -155,8 +160,14 @@ func (w *World) Walk(ctx context.Context) ([]Row, error) {
 			return nil, err
 		}
 	}
+	nothing := func() bool { return len(w.keysOf(kindCluster))+len(w.keysOf(kindServer)) == 0 }
+	if nothing() {
+		if err := walk(OperatorInstalled); err != nil || nothing() {
+			return rows, err
+		}
+	}
 	stages := []Stage{ServerStarting, AllReady, ServerRestarting, ReadyAgain}
-	if len(w.keysOf("PerconaPGCluster")) > 0 {
+	if len(w.keysOf(kindCluster)) > 0 {
 		stages = []Stage{DatabaseInitializing, DatabaseReady, ServerStarting, AllReady, DatabaseFlapping, Paused, ReadyAgain}
 	}
 	err := walk(stages...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -33,11 +34,28 @@ const (
 	StateStopping     = "stopping"
 )
 
+// Kinds that the systems around a server look after.
+const (
+	kindCluster = "PerconaPGCluster"
+	kindServer  = "StatefulSet"
+)
+
+// InstallOperator makes the CustomResourceDefinition of PerconaPGClusters.
+func (w *World) InstallOperator() {
+	w.Put(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1",
+		"kind":       "CustomResourceDefinition",
+		"metadata":   map[string]any{"name": "perconapgclusters.pgv2.percona.com"},
+		"spec":       map[string]any{"group": "pgv2.percona.com"},
+		"status":     map[string]any{"conditions": []any{map[string]any{"type": "Established", "status": "True"}}},
+	}})
+}
+
 // Instances is how many PostgreSQL instances the spec of the PerconaPGCluster
 // asks for; 0 if there is none.
 func (w *World) Instances() int64 {
 	var n int64
-	w.each("PerconaPGCluster", func(o *unstructured.Unstructured) {
+	w.each(kindCluster, func(o *unstructured.Unstructured) {
 		instances, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "instances")
 		for _, i := range entries(instances) {
 			replicas, _ := i["replicas"].(int64)
@@ -49,7 +67,7 @@ func (w *World) Instances() int64 {
 
 // ReportCluster sets the status of the PerconaPGCluster.
 func (w *World) ReportCluster(c Cluster) {
-	w.each("PerconaPGCluster", func(o *unstructured.Unstructured) {
+	w.each(kindCluster, func(o *unstructured.Unstructured) {
 		if c.State == "" {
 			delete(o.Object, "status")
 			return
@@ -98,7 +116,7 @@ func backupConditions(done bool) []any {
 // Source: percona-postgresql-operator v2.9.0
 // internal/controller/postgrescluster/postgres.go and pki.go.
 func (w *World) MakeClusterSecrets() {
-	w.each("PerconaPGCluster", func(o *unstructured.Unstructured) {
+	w.each(kindCluster, func(o *unstructured.Unstructured) {
 		users, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "users")
 		for _, u := range entries(users) {
 			user, _ := u["name"].(string)
@@ -168,7 +186,7 @@ func secretRefs(v any, into map[string][]string) {
 			continue
 		}
 		name, _ := ref["name"].(string)
-		if f != "secretRef" && !isSecretRef(f) || name == "" {
+		if !strings.HasSuffix(strings.ToLower(f), "secretref") || name == "" {
 			secretRefs(child, into)
 			continue
 		}
@@ -178,11 +196,6 @@ func secretRefs(v any, into map[string][]string) {
 		}
 		into[name] = keys
 	}
-}
-
-func isSecretRef(field string) bool {
-	const suffix = "SecretRef"
-	return len(field) > len(suffix) && field[len(field)-len(suffix):] == suffix
 }
 
 func (w *World) makeSecret(namespace, name string, data map[string]string) bool {
@@ -219,7 +232,7 @@ func (w *World) serverNamespace() string {
 // ReportServer sets the status of the StatefulSet as its controller does when
 // it has made all pods that are asked for, of which that many are ready.
 func (w *World) ReportServer(ready int64) {
-	w.each("StatefulSet", func(o *unstructured.Unstructured) {
+	w.each(kindServer, func(o *unstructured.Unstructured) {
 		replicas, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
 		n := min(ready, replicas)
 		status := map[string]any{
@@ -254,7 +267,7 @@ func (w *World) GiveAddresses() {
 
 // Pause sets spec.pause of the PerconaPGCluster, as a person does.
 func (w *World) Pause(pause bool) {
-	for _, k := range w.keysOf("PerconaPGCluster") {
+	for _, k := range w.keysOf(kindCluster) {
 		w.Edit(k, func(o *unstructured.Unstructured) {
 			if !pause {
 				unstructured.RemoveNestedField(o.Object, "spec", "pause")

@@ -73,11 +73,22 @@ func New(fn render.Function, xr *unstructured.Unstructured, input *structpb.Stru
 		refs:    map[string]Key{},
 	}
 	w.xr = w.stamp(xr.DeepCopy())
+	w.xr.SetLabels(with(w.xr.GetLabels(), claimLabels(w.xr)))
 	w.xr.SetLabels(with(w.xr.GetLabels(), render.CompositeLabels(w.xr)))
 	for _, o := range existing {
 		w.Put(o)
 	}
 	return w
+}
+
+// claimLabels are those that Crossplane gives an XR that it makes for a claim.
+func claimLabels(xr *unstructured.Unstructured) map[string]string {
+	name, _, _ := unstructured.NestedString(xr.Object, "spec", "claimRef", "name")
+	namespace, _, _ := unstructured.NestedString(xr.Object, "spec", "claimRef", "namespace")
+	if name == "" {
+		return nil
+	}
+	return map[string]string{render.LabelClaimName: name, render.LabelClaimNamespace: namespace}
 }
 
 // Observe puts composed resources of earlier days into the cluster, by their

@@ -71,11 +71,13 @@ func (m *Merger) value(path, key string, base side, ours any, live side, hasBase
 				// New to us: nothing of it was asked for before.
 				base = side{map[string]any{}, true}
 			}
-			return m.Merge(path, base.object(), o, live.object()), true
+			merged := m.Merge(path, base.object(), o, live.object())
+			return merged, len(merged) > 0
 		}
 	case []any:
 		if keyed[key] && (live.ok || !base.ok) {
-			return m.entries(path, base, o, live, hasBase), true
+			merged := m.entries(path, base, o, live, hasBase)
+			return merged, len(merged) > 0
 		}
 	}
 	if live.ok && equal(path, ours, live.v) {
@@ -120,6 +122,10 @@ func (m *Merger) entries(path string, base side, ours []any, live side, hasBase 
 		le, inLive := l[name]
 		if !inLive && m.edited(at, side{be, inBase}, o, side{}, hasBase) {
 			m.kept = append(m.kept, at+" (removed)")
+			continue
+		}
+		if !inLive {
+			out = append(out, o)
 			continue
 		}
 		if hasBase && !inBase {

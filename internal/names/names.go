@@ -59,7 +59,9 @@ const (
 // Annotations that the function writes on what it composes.
 const (
 	// AnnotationRendered records on the PerconaPGCluster what the spec and the
-	// Input alone asked for last time.
+	// Input alone asked for last time. The ConfigMap has a copy: a cluster whose
+	// object was deleted comes back on the volumes that it left, and must be of
+	// their version.
 	AnnotationRendered = "dittoserver.fn.crossplane.io/rendered"
 	// AnnotationImage records on the ConfigMap, from the time at which there is
 	// a server, the image that was chosen, so that a new default of a new

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
 )
@@ -181,7 +182,9 @@ func (w *World) ours(o Object) bool {
 	if w.XR.Claim != nil {
 		return o.Label(labelClaimName) == w.XR.Claim.Name && o.Label(labelClaimNamespace) == w.XR.Claim.Namespace
 	}
-	return o.Label(labelComposite) == w.XR.Name
+	// Crossplane labels what an XR composes with the XR's own label: for one that
+	// another XR composes, that is the other's name.
+	return o.Label(labelComposite) == cmp.Or(w.XR.o.Label(labelComposite), w.XR.Name)
 }
 
 func owner(o Object) (who string, controlled bool) {
@@ -235,6 +238,11 @@ func served(crd Object) bool {
 }
 
 func (w *World) require(apiVersion, kind, name, namespace string) (o Object, known bool) {
+	if len(path.IsValidPathSegmentName(name)) > 0 || namespace != "" && len(path.IsValidPathSegmentName(namespace)) > 0 || name == "" {
+		// Nothing can have such a name, and asking for it fails the pipeline
+		// before anybody is told.
+		return Object{}, true
+	}
 	key := kind + "/" + name
 	sel := &fnv1.ResourceSelector{
 		ApiVersion: apiVersion,

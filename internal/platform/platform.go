@@ -3,18 +3,16 @@
 package platform
 
 import (
-	"encoding/json"
 	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	kjson "sigs.k8s.io/json"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/input/v1beta1"
 	"github.com/dittofs/function-dittoserver/internal/observed"
-	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // Settings are what the Input says.
@@ -34,13 +32,10 @@ func Read(in *structpb.Struct, ttl time.Duration) (Settings, field.ErrorList) {
 		return s, nil
 	}
 
-	var errs field.ErrorList
+	at := func(path []string) *field.Path { return root.Child(path[0], path[1:]...) }
 	i := &v1beta1.Input{}
-	strict, err := strictly(in, i)
-	if err != nil {
-		return s, append(errs, field.Invalid(root, "", "cannot be read: "+err.Error()))
-	}
-	for _, f := range strict {
+	unknown, errs := strict.Decode(in.AsMap(), i, at)
+	for _, f := range unknown {
 		errs = append(errs, field.Forbidden(root.Child(f), "is not a field of the Input; look for a typing error"))
 	}
 	if i.Kind != "" && i.Kind != v1beta1.Kind {
@@ -51,16 +46,18 @@ func Read(in *structpb.Struct, ttl time.Duration) (Settings, field.ErrorList) {
 	}
 	if s.Defaults.Exists() {
 		// Only the names: a wrong value is told by whoever merges it.
-		unknown, _ := strictly(in.GetFields()["defaults"].GetStructValue(), &v1alpha1.DittoServerSpec{})
+		unknown, _ := strict.Decode(s.Defaults.Map(), &v1alpha1.DittoServerSpec{}, at)
 		for _, f := range unknown {
 			errs = append(errs, field.Forbidden(root.Child("defaults", f), "is not a field of a DittoServer's spec; look for a typing error"))
 		}
 	}
 	if i.TTL != "" {
-		if s.TTL, err = time.ParseDuration(i.TTL); err != nil || s.TTL <= 0 {
+		d, err := time.ParseDuration(i.TTL)
+		if err != nil || d <= 0 {
 			errs = append(errs, field.Invalid(root.Child("ttl"), i.TTL, "must be a positive duration such as 90s or 5m"))
-			s.TTL = ttl
+			d = ttl
 		}
+		s.TTL = d
 	}
 	if s.Namespace = i.Namespace; s.Namespace != "" {
 		for _, msg := range validation.IsDNS1123Label(s.Namespace) {
@@ -68,14 +65,4 @@ func Read(in *structpb.Struct, ttl time.Duration) (Settings, field.ErrorList) {
 		}
 	}
 	return s, errs
-}
-
-// strictly decodes s and answers with the fields that into does not have.
-func strictly(s *structpb.Struct, into any) ([]string, error) {
-	b, err := json.Marshal(s.AsMap())
-	if err != nil {
-		return nil, err
-	}
-	strict, err := kjson.UnmarshalStrict(b, into)
-	return server.UnknownFields(strict), err
 }

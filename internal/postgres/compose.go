@@ -15,21 +15,33 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
+// A Composed is a PerconaPGCluster as it is sent.
+type Composed struct {
+	Object map[string]any
+	// Kept are the edits of the live cluster that are kept.
+	Kept []string
+	// Record is what the spec and the Input alone ask for, to be recorded.
+	Record string
+}
+
 // Compose is the PerconaPGCluster as it is sent: what is asked for, the record
-// of that, and the edits of the live cluster that are kept, which it also lists.
-func Compose(s *server.Server, live observed.Object) (cluster map[string]any, kept []string, err error) {
-	cluster, err = manifest.Of(Cluster(s))
+// of that, and the edits of the live cluster that are kept.
+func Compose(s *server.Server, live observed.Object) (Composed, error) {
+	cluster, err := manifest.Of(Cluster(s))
 	if err != nil {
-		return nil, nil, err
+		return Composed{}, err
 	}
-	base, recorded := server.ReadRendered(live)
+	var base server.Rendered
+	if s.Cluster.Base != nil {
+		base = *s.Cluster.Base
+	}
 	spec, _ := cluster["spec"].(map[string]any)
-	spec = hold(s.Cluster, spec, base, recorded, live)
+	spec = hold(s.Cluster, spec, live)
 	cluster["spec"] = spec
 
 	record, err := json.Marshal(server.Rendered{Ask: s.Cluster.Ask, Stated: s.Cluster.Stated, Spec: spec})
 	if err != nil {
-		return nil, nil, errors.Wrap(err, "cannot record the rendered PerconaPGCluster")
+		return Composed{}, errors.Wrap(err, "cannot record the rendered PerconaPGCluster")
 	}
 	meta, _ := cluster["metadata"].(map[string]any)
 	annotations, _ := meta["annotations"].(map[string]any)
@@ -39,18 +51,21 @@ func Compose(s *server.Server, live observed.Object) (cluster map[string]any, ke
 	}
 	annotations[names.AnnotationRendered] = string(record)
 
+	out := Composed{Object: cluster, Record: string(record)}
 	if !live.Exists() || s.Cluster.DriftPolicy == v1alpha1.DriftPolicyRevert {
-		return cluster, nil, nil
+		return out, nil
 	}
 	m := &merge.Merger{AskChanged: base.Ask != s.Cluster.Ask, Stated: stated(s.Cluster.States)}
 	cluster["spec"] = m.Merge("spec", base.Spec, spec, live.Map("spec"))
-	return cluster, m.Kept(), nil
+	out.Kept = m.Kept()
+	return out, nil
 }
 
 // hold puts in place what stays although the spec does not ask for it any more:
 // as it was rendered last time, or as it is where it never was.
-func hold(c server.Cluster, spec map[string]any, base server.Rendered, recorded bool, live observed.Object) map[string]any {
-	if c.Kept && recorded {
+func hold(c server.Cluster, spec map[string]any, live observed.Object) map[string]any {
+	base := c.Base
+	if c.Kept && base != nil {
 		out := maps.Clone(base.Spec)
 		// An upgrade of Percona's has changed these together.
 		out["postgresVersion"], out["image"] = spec["postgresVersion"], spec["image"]
@@ -62,6 +77,9 @@ func hold(c server.Cluster, spec map[string]any, base server.Rendered, recorded 
 	}
 	out := maps.Clone(spec)
 	out["backups"] = withImage(liveBackups(live), c.Backup.Image)
+	if base == nil {
+		return out
+	}
 	if b, ok := base.Spec["backups"].(map[string]any); ok && b["enabled"] == true {
 		out["backups"] = withImage(b, c.Backup.Image)
 	}

@@ -55,13 +55,13 @@ func Compose(name string, desired *structpb.Struct, xr, observed *unstructured.U
 }
 
 // CompositeLabels are the labels by which Crossplane marks what belongs to an
-// XR, and to its claim if it has one.
+// XR. They are the XR's own, which for one that is itself composed name the
+// outermost XR; a claim's XR bears the claim's.
 func CompositeLabels(xr *unstructured.Unstructured) map[string]string {
-	out := map[string]string{LabelComposite: xr.GetName()}
-	name, _, _ := unstructured.NestedString(xr.Object, "spec", "claimRef", "name")
-	namespace, _, _ := unstructured.NestedString(xr.Object, "spec", "claimRef", "namespace")
-	if name != "" {
-		out[LabelClaimName], out[LabelClaimNamespace] = name, namespace
+	have := xr.GetLabels()
+	out := map[string]string{LabelComposite: cmp.Or(have[LabelComposite], xr.GetName())}
+	if have[LabelClaimName] != "" && have[LabelClaimNamespace] != "" {
+		out[LabelClaimName], out[LabelClaimNamespace] = have[LabelClaimName], have[LabelClaimNamespace]
 	}
 	return out
 }

@@ -128,7 +128,7 @@ func progressing(s *server.Server, st dittofs.State, database pgstate.State) Con
 		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server is created when its database is ready; the condition DatabaseReady says what that waits for")
 	case !st.Exists:
 		return condition(TypeProgressing, true, ReasonUpdating, "the server is being created")
-	case s.Database.Kind != s.Target.Kind:
+	case !s.Database.Same(s.Target):
 		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready; the condition DatabaseReady says what that waits for")
 	case st.Replicas != s.Replicas:
 		return condition(TypeProgressing, true, ReasonScaling, "the number of replicas is being changed")
@@ -208,7 +208,12 @@ func write(rsp *fnv1.RunFunctionResponse, conditions []Condition, had map[string
 // news says whether a condition says what the XR does not say yet, and what is
 // worth an event: how a rollout is doing is not.
 func news(c Condition, had observed.Condition) bool {
-	if c.Type == TypeProgressing || had.Status == status(c) && had.Reason == c.Reason && had.Message == c.Message {
+	same := had.Status == status(c) && had.Reason == c.Reason
+	if c.Type == TypeAccepted {
+		// What is held or warned of is in the message alone.
+		same = same && had.Message == c.Message
+	}
+	if c.Type == TypeProgressing || same {
 		return false
 	}
 	// That all is as expected at the beginning is no news.

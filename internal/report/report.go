@@ -74,7 +74,12 @@ func Invalid(rsp *fnv1.RunFunctionResponse, w *observed.World, res server.Resolu
 	conditions := []Condition{condition(TypeAccepted, false, ReasonInvalidSpec, err.Error())}
 	conditions = append(conditions, databaseReady(s, database, had)...)
 	conditions = append(conditions, backupReady(s, cluster, had)...)
-	conditions = append(conditions, available(s, st), progressing(s, st, database))
+	conditions = append(conditions, available(s, st))
+	if st.Exists {
+		conditions = append(conditions, progressing(s, st, database))
+	} else {
+		conditions = append(conditions, condition(TypeProgressing, false, ReasonInvalidSpec, "nothing is created while the spec is invalid; the condition Accepted says what is wrong"))
+	}
 	write(rsp, conditions, had, false)
 	rsp.Results = append(rsp.Results, &fnv1.Result{
 		Severity: fnv1.Severity_SEVERITY_FATAL,
@@ -139,7 +144,7 @@ func composite(rsp *fnv1.RunFunctionResponse, w *observed.World, status map[stri
 func xrStatus(w *observed.World, s *server.Server, database pgstate.State, a desired.Answer) map[string]any {
 	out := map[string]any{
 		"phase":             phase(s, a.Server),
-		"replicas":          int64(s.Replicas),
+		"replicas":          int64(a.Server.Replicas),
 		"readyReplicas":     int64(a.Server.Ready),
 		"availableReplicas": int64(a.Server.Available),
 		"endpoints":         endpoints(w, s),

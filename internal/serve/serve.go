@@ -134,7 +134,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.metrics.serve()
 	s.health.serve()
 	s.ready.Store(true)
-	s.log.Info("Serving", "address", s.Addr().String())
+	s.log.Info("Serving", "address", s.Addr().String(), "metrics", text(s.MetricsAddr()), "health", text(s.HealthAddr()))
 
 	var err error
 	select {
@@ -145,6 +145,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	// Last, so that the kubelet is answered until the end.
 	return stderrors.Join(err, s.metrics.close(), s.health.close())
+}
+
+func text(a net.Addr) string {
+	if a == nil {
+		return "off"
+	}
+	return a.String()
 }
 
 func (s *Server) stop() error {

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // cluster decides every value of the PerconaPGCluster. Once there is one, it
@@ -23,10 +25,14 @@ func (r *resolver) cluster() {
 	c.Wanted = r.s.Target.Kind == Percona || r.live.cluster != nil
 	c.Kept = c.Wanted && !spec.Enabled
 	if !spec.Enabled {
-		// Nothing of the rest means anything.
+		// Nothing of the rest means anything. That Percona is to delete the
+		// volumes with the cluster is no longer said, either: data is kept.
 		spec = v1alpha1.PerconaConfig{DriftPolicy: spec.DriftPolicy}
 	}
 	c.Ask = r.ask.Cluster
+	if r.live.recorded {
+		c.Base = &r.live.rendered
+	}
 	c.DeleteWithServer = spec.DeleteWithServer
 	c.DriftPolicy = r.oneOf("percona.driftPolicy", cmp.Or(spec.DriftPolicy, v1alpha1.DriftPolicyKeep), v1alpha1.DriftPolicyKeep, v1alpha1.DriftPolicyRevert)
 	c.Replicas = or(spec.Replicas, defaultClusterReplicas)
@@ -68,22 +74,22 @@ func (r *resolver) clusterVersion(spec v1alpha1.PerconaConfig) {
 		r.image("percona.image", spec.Image)
 	}
 
-	var live observed.Object
-	if r.live.cluster != nil {
-		live = *r.live.cluster
-	}
-	rendered := r.live.rendered
-	version := int(live.Int("spec", "postgresVersion"))
+	live, rendered := r.live.clusterSpec, r.live.rendered
+	version := int(live.Int("postgresVersion"))
 	if version == 0 {
 		version = c.PostgresVersion
 	}
-	if spec.PostgresVersion != nil && c.PostgresVersion != version {
+	switch {
+	case spec.PostgresVersion == nil || c.PostgresVersion == version:
+	case r.live.cluster != nil:
 		r.hold("percona.postgresVersion", "%d is held at %d, the version of the database's files. To upgrade, create a PerconaPGUpgrade; when it is done, set this field to its version", c.PostgresVersion, version)
+	default:
+		r.hold("percona.postgresVersion", "%d is held at %d, the version of the files that the cluster left on its volumes. Set it back; to begin anew, delete the volumes, and the annotation %s of ConfigMap %s", c.PostgresVersion, version, names.AnnotationRendered, names.ConfigMap(r.name))
 	}
 	asked := c.PostgresVersion
 	c.PostgresVersion = version
 
-	c.CRVersion = cmp.Or(spec.CRVersion, rendered.string("crVersion"), live.String("spec", "crVersion"), DefaultCRVersion)
+	c.CRVersion = cmp.Or(spec.CRVersion, rendered.string("crVersion"), live.String("crVersion"), DefaultCRVersion)
 
 	// What was chosen for the version that the cluster had before an upgrade
 	// does not fit the one that it has now.
@@ -91,7 +97,7 @@ func (r *resolver) clusterVersion(spec v1alpha1.PerconaConfig) {
 		if rendered.postgresVersion() == version {
 			return rendered.string(path...)
 		}
-		return live.String(append([]string{"spec"}, path...)...)
+		return live.String(path...)
 	}
 	unstated := cmp.Or(chosen("image"), defaultPostgresImage(version))
 	c.Backup.Image = cmp.Or(chosen("backups", "pgbackrest", "image"), DefaultBackupImage)
@@ -105,9 +111,9 @@ func (r *resolver) clusterVersion(spec v1alpha1.PerconaConfig) {
 	}
 	major, known := imageMajor(spec.Image)
 	switch {
-	case r.live.cluster == nil && known && major != asked:
+	case !live.Exists() && known && major != asked:
 		r.invalid("percona.image", spec.Image, fmt.Sprintf("its tag says PostgreSQL %d, and %s is %d", major, r.ask.Path("percona.postgresVersion"), asked))
-	case r.live.cluster != nil && (known && major != version || c.Stated.PostgresVersion != version || asked != version && spec.PostgresVersion != nil):
+	case live.Exists() && (known && major != version || c.Stated.PostgresVersion != version || asked != version && spec.PostgresVersion != nil):
 		r.hold("percona.image", "%s is held at %s: the database's files are of PostgreSQL %d. Name an image of that version", spec.Image, unstated, version)
 		c.Image = unstated
 	}
@@ -122,27 +128,27 @@ func (r *resolver) clusterStorage(spec v1alpha1.PerconaConfig) {
 	if spec.StorageClassName != nil && *spec.StorageClassName != "" {
 		r.objectName("percona.storageClassName", *spec.StorageClassName)
 	}
-	if r.live.cluster == nil || len(r.errs) > 0 {
+	if len(r.errs) > 0 {
 		return
 	}
-	claim := r.live.cluster.Named(names.InstanceSet, "spec", "instances").At("dataVolumeClaimSpec")
+	claim := r.live.clusterSpec.Named(names.InstanceSet, "instances").At("dataVolumeClaimSpec")
 	if !claim.Exists() {
 		return
 	}
-	base, _ := lookup(r.live.rendered.instance(), []string{"dataVolumeClaimSpec"}).(map[string]any)
+	base, _ := strict.Lookup(r.live.rendered.instance(), []string{"dataVolumeClaimSpec"}).(map[string]any)
 	c.StorageSize = r.heldSize(spec, claim, base)
 
-	have := claim.String("storageClassName")
-	if or(c.StorageClassName, "") == have {
+	var have *string
+	if claim.Has("storageClassName") {
+		have = ptr.To(claim.String("storageClassName"))
+	}
+	if sameClass(c.StorageClassName, have) {
 		return
 	}
 	if !c.Kept && (spec.StorageClassName != nil || r.live.recorded) {
-		r.hold("percona.storageClassName", "%s is held at %s, where the database's volumes are. Set it back; a database moves to another class by being restored into a new server", class(c.StorageClassName), class(&have))
+		r.hold("percona.storageClassName", "%s is held at %s, where the database's volumes are. Set it back; a database moves to another class by being restored into a new server", class(c.StorageClassName), class(have))
 	}
-	c.StorageClassName = &have
-	if have == "" {
-		c.StorageClassName = nil
-	}
+	c.StorageClassName = have
 }
 
 func (r *resolver) heldSize(spec v1alpha1.PerconaConfig, claim observed.Object, base map[string]any) resource.Quantity {
@@ -151,7 +157,7 @@ func (r *resolver) heldSize(spec v1alpha1.PerconaConfig, claim observed.Object, 
 	if err != nil || asked.Cmp(have) >= 0 {
 		return asked
 	}
-	if recorded, _ := lookup(base, []string{"resources", "requests", "storage"}).(string); recorded != "" {
+	if recorded, _ := strict.Lookup(base, []string{"resources", "requests", "storage"}).(string); recorded != "" {
 		q, err := resource.ParseQuantity(recorded)
 		if err == nil && q.Cmp(asked) == 0 && r.s.Cluster.DriftPolicy == v1alpha1.DriftPolicyKeep {
 			// Nobody asked for less: somebody grew the live volume, and that is
@@ -173,14 +179,12 @@ func (r *resolver) clusterDatabases(spec v1alpha1.PerconaConfig) {
 	c := &r.s.Cluster
 	c.DatabaseName = cmp.Or(spec.DatabaseName, defaultDatabaseName)
 	r.identifier("percona.databaseName", c.DatabaseName)
-	if r.live.cluster != nil {
-		live := r.live.cluster.Named(names.PostgresUser, "spec", "users").Strings("databases")
-		if len(live) > 0 && live[0] != c.DatabaseName {
-			if !c.Kept && (spec.DatabaseName != "" || r.live.recorded) {
-				r.hold("percona.databaseName", "%s is held at %s, where the server's data is. Set it back: another name would be another, empty database", c.DatabaseName, live[0])
-			}
-			c.DatabaseName = live[0]
+	live := r.live.clusterSpec.Named(names.PostgresUser, "users").Strings("databases")
+	if len(live) > 0 && live[0] != c.DatabaseName {
+		if !c.Kept && (spec.DatabaseName != "" || r.live.recorded) {
+			r.hold("percona.databaseName", "%s is held at %s, where the server's data is. Set it back: another name would be another, empty database", c.DatabaseName, live[0])
 		}
+		c.DatabaseName = live[0]
 	}
 	c.MetadataDatabaseName = spec.MetadataDatabaseName
 	if c.MetadataDatabaseName == "" {
@@ -258,10 +262,7 @@ func (r *resolver) repositoryPath(spec v1alpha1.PerconaBackupConfig) {
 	b := &r.s.Cluster.Backup
 	const option = "repo1-path"
 	global := []string{"backups", "pgbackrest", "global", option}
-	live := ""
-	if r.live.cluster != nil {
-		live = cmp.Or(r.live.cluster.String(append([]string{"spec"}, global...)...), r.live.rendered.string(global...))
-	}
+	live := cmp.Or(r.live.clusterSpec.String(global...), r.live.rendered.string(global...))
 	switch {
 	case spec.Path == "" && live != "":
 		b.Path = live

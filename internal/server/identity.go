@@ -21,7 +21,7 @@ func Identify(req *fnv1.RunFunctionRequest, xr observed.XR, ask Ask, fallback st
 	if len(there) == 0 || there[0] == id.Namespace || xr.Namespace != "" {
 		return id, nil
 	}
-	held := fmt.Sprintf("input.namespace: %s is held at %s, where the server is", id.Namespace, there[0])
+	held := fmt.Sprintf("input.namespace: %q is held at %s, where the server is. Set it back; a server cannot move to another namespace", id.Namespace, there[0])
 	id.Namespace = there[0]
 	return id, []string{held}
 }

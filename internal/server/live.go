@@ -3,11 +3,13 @@ package server
 import (
 	"encoding/json"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // Environment variables by which the server learns its database.
@@ -35,9 +37,9 @@ type Rendered struct {
 	Spec   map[string]any `json:"spec"`
 }
 
-// ReadRendered reads the record; ok is false where there is none.
-func ReadRendered(cluster observed.Object) (r Rendered, ok bool) {
-	a := cluster.Annotation(names.AnnotationRendered)
+// ReadRendered reads an object's record; ok is false where there is none.
+func ReadRendered(o observed.Object) (r Rendered, ok bool) {
+	a := o.Annotation(names.AnnotationRendered)
 	if a == "" {
 		return Rendered{}, false
 	}
@@ -60,7 +62,7 @@ func (r Rendered) instance() map[string]any {
 }
 
 func (r Rendered) string(path ...string) string {
-	s, _ := lookup(r.Spec, path).(string)
+	s, _ := strict.Lookup(r.Spec, path).(string)
 	return s
 }
 
@@ -80,9 +82,12 @@ type live struct {
 	image    string
 	admin    string
 
-	cluster  *observed.Object
-	rendered Rendered
-	recorded bool
+	// cluster is the PerconaPGCluster, nil if there is none. clusterSpec is its
+	// spec, or what was recorded of it when it last existed.
+	cluster     *observed.Object
+	clusterSpec observed.Object
+	rendered    Rendered
+	recorded    bool
 }
 
 func (r *resolver) readLive() {
@@ -99,6 +104,10 @@ func (r *resolver) readLive() {
 		r.live.image = container(*r.live.server).String("image")
 	}
 	r.live.admin = config.Annotation(names.AnnotationAdminChecksum)
+	r.live.rendered, r.live.recorded = ReadRendered(config)
+	if s, err := structpb.NewStruct(r.live.rendered.Spec); err == nil && r.live.recorded {
+		r.live.clusterSpec = observed.FromStruct(s)
+	}
 }
 
 // readCluster looks for the cluster where there may be one: where the spec asks
@@ -115,7 +124,10 @@ func (r *resolver) readCluster(asked DatabaseKind) {
 		return
 	}
 	r.live.cluster = &e.Object
-	r.live.rendered, r.live.recorded = ReadRendered(e.Object)
+	r.live.clusterSpec = e.Object.At("spec")
+	if rendered, ok := ReadRendered(e.Object); ok {
+		r.live.rendered, r.live.recorded = rendered, true
+	}
 }
 
 func container(sts observed.Object) observed.Object {

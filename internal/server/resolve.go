@@ -74,6 +74,10 @@ func (r *resolver) invalid(path string, value any, detail string) {
 }
 
 func (r *resolver) required(path, detail string) {
+	if slices.ContainsFunc(r.ask.undecoded, func(u string) bool { return u == path || strings.HasPrefix(path, u+".") }) {
+		// It is there, and what is wrong with it has been said.
+		return
+	}
 	r.errs = append(r.errs, field.Required(r.ask.Path(path), detail))
 }
 
@@ -189,71 +193,61 @@ func (r *resolver) storage() {
 	}
 }
 
-// holdClaims keeps the claim templates of a live StatefulSet, which cannot be
-// changed: the API server would refuse the whole object, and with it every
-// other change.
+// holdClaims keeps the claim templates of a live StatefulSet, verbatim. They
+// cannot be changed: the API server would refuse the whole object, and with it
+// every other change.
 func (r *resolver) holdClaims() {
 	got, err := liveClaims(*r.live.server)
 	if err != nil || len(got) == 0 {
 		return
 	}
-	asked := map[string]*resource.Quantity{
-		VolumeMetadata:     &r.s.Storage.Metadata,
-		VolumeContent:      r.s.Storage.Content,
-		VolumeControlPlane: &r.s.Storage.ControlPlane,
-	}
-	fields := map[string]string{
-		VolumeMetadata:     "storage.metadataSize",
-		VolumeContent:      "storage.contentSize",
-		VolumeControlPlane: "storage.controlPlaneSize",
-	}
+	r.s.Storage.Claims = got
+
 	const (
 		fixed   = "the claim templates of a StatefulSet cannot be changed"
 		grow    = fixed + ". To grow the volume, edit the PersistentVolumeClaim %s-%s-0; set the field back, or, to have new templates, delete the StatefulSet with --cascade=orphan"
 		through = fixed + ". Set the field back, or, to have new templates, delete the StatefulSet with --cascade=orphan"
 	)
-
-	seen := map[string]bool{}
-	differ := false
+	live := map[string]corev1.PersistentVolumeClaim{}
 	for _, c := range got {
-		seen[c.Name] = true
-		q, known := asked[c.Name]
+		live[c.Name] = c
+	}
+	for _, v := range []struct {
+		name, field string
+		size        *resource.Quantity
+	}{
+		{VolumeMetadata, "storage.metadataSize", &r.s.Storage.Metadata},
+		{VolumeContent, "storage.contentSize", r.s.Storage.Content},
+		{VolumeControlPlane, "storage.controlPlaneSize", &r.s.Storage.ControlPlane},
+	} {
+		c, there := live[v.name]
 		have := c.Spec.Resources.Requests[corev1.ResourceStorage]
 		switch {
-		case !known:
-			differ = true // Somebody else's volume: kept, and nothing to say.
-		case q == nil:
-			differ = true
-			r.hold(fields[c.Name], "its removal is held, the server has a volume of %s: "+through, have.String())
-		case q.Cmp(have) != 0:
-			differ = true
-			r.hold(fields[c.Name], "%s is held at %s: "+grow, q.String(), have.String(), c.Name, r.name)
-		}
-		if !classFits(r.s.Storage.ClassName, c.Spec.StorageClassName) {
-			differ = true
-			if known && c.Name == VolumeMetadata {
-				r.hold("storage.storageClassName", "%s is held at %s: "+through, class(r.s.Storage.ClassName), class(c.Spec.StorageClassName))
-			}
+		case there && v.size == nil:
+			r.hold(v.field, "its removal is held, the server has a volume of %s: "+through, have.String())
+		case !there && v.size != nil:
+			r.hold(v.field, "%s is held, the server has no such volume: "+through, v.size.String())
+		case there && v.size.Cmp(have) != 0:
+			r.hold(v.field, "%s is held at %s: "+grow, v.size.String(), have.String(), v.name, r.name)
 		}
 	}
-	for _, name := range []string{VolumeMetadata, VolumeContent, VolumeControlPlane} {
-		if q := asked[name]; q != nil && !seen[name] {
-			differ = true
-			r.hold(fields[name], "%s is held, the server has no such volume: "+through, q.String())
-		}
-	}
-	if differ {
-		r.s.Storage.Claims = got
+	if c, there := live[VolumeMetadata]; there && !sameClass(r.s.Storage.ClassName, c.Spec.StorageClassName) {
+		r.hold("storage.storageClassName", "%s is held at %s: "+through, class(r.s.Storage.ClassName), class(c.Spec.StorageClassName))
 	}
 }
 
-// classFits says whether the asked class is the live one. A template without a
-// class and one that names none are the same ask.
-func classFits(asked, have *string) bool { return or(asked, "") == or(have, "") }
+// sameClass says whether two claims ask for the same class. One that names none
+// asks for the default class, one that names the empty one for no class.
+func sameClass(a, b *string) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
 
 func class(c *string) string {
-	if c == nil || *c == "" {
+	switch {
+	case c == nil:
 		return "the default class"
+	case *c == "":
+		return "no class"
 	}
 	return *c
 }
@@ -360,8 +354,8 @@ func (r *resolver) logging() {
 		Format: r.oneOf("logging.format", cmp.Or(l.Format, defaultLogFormat), "json", "text"),
 		Output: cmp.Or(l.Output, defaultLogOutput),
 	}
-	if o := r.s.Logging.Output; o != "stdout" && o != "stderr" && !r.onVolume(o) && !strings.HasPrefix(o, "/tmp/") {
-		r.invalid("logging.output", o, "must be stdout, stderr or a file below "+r.volumeDirs()+" or /tmp: the rest of the container is read-only")
+	if o := r.s.Logging.Output; o != "stdout" && o != "stderr" && !r.onVolume(o) && !below(tmpDir, o) {
+		r.invalid("logging.output", o, "must be stdout, stderr or a file below "+r.volumeDirs()+" or "+tmpDir+": the rest of the container is read-only")
 	}
 }
 

@@ -56,8 +56,8 @@ type Storage struct {
 	Content      *resource.Quantity // nil: no volume for file content
 	ControlPlane resource.Quantity
 	ClassName    *string // nil: the cluster's default class
-	// Claims are the live claim templates, verbatim, where they differ from
-	// what is asked for: a StatefulSet's cannot be changed.
+	// Claims are the live claim templates, verbatim: a StatefulSet's cannot be
+	// changed.
 	Claims []corev1.PersistentVolumeClaim
 }
 
@@ -143,6 +143,8 @@ type Cluster struct {
 	DriftPolicy          string
 	Backup               Backup
 
+	// Base is what was asked for last time; nil if that is not known.
+	Base *Rendered
 	// Ask identifies what the spec and the Input alone say of the cluster.
 	Ask string
 	// Stated is the image that they name, and the major version that the

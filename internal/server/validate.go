@@ -25,6 +25,9 @@ const (
 	VolumeControlPlane = "controlplane"
 )
 
+// tmpDir is writable, and gone with the pod.
+const tmpDir = "/tmp"
+
 const (
 	// minGracePeriodSeconds is 5 seconds of draining, 30 of shutdown, and one.
 	minGracePeriodSeconds = 36
@@ -102,12 +105,12 @@ func (r *resolver) volumeDirs() string {
 
 // onVolume says whether a file lies on a volume of the server's.
 func (r *resolver) onVolume(file string) bool {
-	if path.Clean(file) != file {
-		return false
-	}
-	return slices.ContainsFunc(strings.Split(r.volumeDirs(), ", "), func(dir string) bool {
-		return strings.HasPrefix(file, dir+"/")
-	})
+	return slices.ContainsFunc(strings.Split(r.volumeDirs(), ", "), func(dir string) bool { return below(dir, file) })
+}
+
+// below says whether a path names something below a directory, without detours.
+func below(dir, file string) bool {
+	return path.Clean(file) == file && strings.HasPrefix(file, dir+"/")
 }
 
 func (r *resolver) identifier(path, name string) {

@@ -1,0 +1,396 @@
+package pgstate
+
+import (
+	"testing"
+
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
+	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+)
+
+func parse(t *testing.T, y string) *structpb.Struct {
+	t.Helper()
+	m := map[string]any{}
+	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
+		t.Fatal(err)
+	}
+	s, err := structpb.NewStruct(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func resources(s *structpb.Struct) *fnv1.Resources {
+	if s == nil {
+		return &fnv1.Resources{}
+	}
+	return &fnv1.Resources{Items: []*fnv1.Resource{{Resource: s}}}
+}
+
+func secret(name string, data map[string]string) *structpb.Struct {
+	b := map[string][]byte{}
+	for k, v := range data {
+		b[k] = []byte(v)
+	}
+	s := observed.NewSecret(name, b)
+	out := s.Map()
+	out["metadata"] = map[string]any{"name": name, "namespace": "default"}
+	st, err := structpb.NewStruct(out)
+	if err != nil {
+		panic(err)
+	}
+	return st
+}
+
+func credentials(without ...string) map[string]string {
+	out := map[string]string{
+		"host": "files-postgres-primary.default.svc", "port": "5432", "dbname": "dittofs", "user": "dittofs",
+		"password": "canary", "uri": "postgresql://dittofs:canary@host:5432/dittofs", "verifier": "SCRAM",
+	}
+	for _, k := range without {
+		delete(out, k)
+	}
+	return out
+}
+
+const (
+	installed = `{metadata: {name: perconapgclusters.pgv2.percona.com}, status: {conditions: [{type: Established, status: "True"}]}}`
+	ownCRD    = `{metadata: {name: dittoservers.dittofs.dittofs.com}}`
+	ready     = `
+metadata: {name: files-postgres, namespace: default, generation: 3}
+spec: {postgresVersion: 16}
+status: {state: ready, observedGeneration: 3, postgres: {size: 2, ready: 2}}`
+)
+
+func TestReadCluster(t *testing.T) {
+	type args struct {
+		cluster  string
+		foreign  string
+		required map[string]*structpb.Struct
+	}
+	answered := func(creds, ca *structpb.Struct) map[string]*structpb.Struct {
+		return map[string]*structpb.Struct{
+			"Secret/files-postgres-pguser-dittofs": creds,
+			"Secret/files-postgres-cluster-cert":   ca,
+		}
+	}
+	all := answered(secret("files-postgres-pguser-dittofs", credentials()), secret("files-postgres-cluster-cert", map[string]string{"ca.crt": "CA"}))
+	crds := func(percona, own string, more map[string]*structpb.Struct) map[string]*structpb.Struct {
+		out := map[string]*structpb.Struct{
+			"CustomResourceDefinition/perconapgclusters.pgv2.percona.com": nil,
+			"CustomResourceDefinition/dittoservers.dittofs.dittofs.com":   nil,
+		}
+		if percona != "" {
+			out["CustomResourceDefinition/perconapgclusters.pgv2.percona.com"] = parse(t, percona)
+		}
+		if own != "" {
+			out["CustomResourceDefinition/dittoservers.dittofs.dittofs.com"] = parse(t, own)
+		}
+		for k, v := range more {
+			out[k] = v
+		}
+		return out
+	}
+	waiting := func(state string) State {
+		return State{
+			Reason:       ReasonWaiting,
+			Message:      "PostgreSQL is not ready; Percona's operator is starting or restarting it. See: kubectl -n default describe perconapgcluster files-postgres",
+			ClusterState: state,
+		}
+	}
+	connected := func(s State) State {
+		s.Host, s.Port, s.Name, s.User = "files-postgres-primary.default.svc", "5432", "dittofs", "dittofs"
+		return s
+	}
+
+	cases := map[string]struct {
+		reason string
+		args   args
+		want   State
+	}{
+		"OperatorNotInstalled": {
+			reason: "in a cluster, which has the XR's CRD, Percona's is missing",
+			args:   args{required: crds("", ownCRD, nil)},
+			want: State{
+				Reason:  ReasonOperatorNotInstalled,
+				Message: "Percona Operator for PostgreSQL is not installed: the platform team installs it (its CustomResourceDefinition perconapgclusters.pgv2.percona.com is missing), and the database is created then",
+			},
+		},
+		"NotFound": {
+			reason: "there is no cluster",
+			args:   args{required: crds(installed, ownCRD, map[string]*structpb.Struct{"PerconaPGCluster/files-postgres": nil})},
+			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres does not exist yet; it is being created"},
+		},
+		"Unknown": {
+			reason: "what has not been answered is as good as absent",
+			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres does not exist yet; it is being created"},
+		},
+		"Foreign": {
+			reason: "a cluster of somebody else's is not the server's",
+			args:   args{required: crds(installed, ownCRD, map[string]*structpb.Struct{"PerconaPGCluster/files-postgres": parse(t, ready)})},
+			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres exists and is not this server's; the condition Accepted says what to do"},
+		},
+		"Deleting": {
+			reason: "a cluster that goes is none",
+			args:   args{cluster: `{metadata: {name: files-postgres, deletionTimestamp: "2026-01-01T00:00:00Z"}, status: {state: ready, postgres: {size: 1, ready: 1}}}`},
+			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres is being deleted; it is created again when it is gone"},
+		},
+		"NoStatus": {
+			reason: "the operator has not looked yet",
+			args:   args{cluster: `{metadata: {name: files-postgres, namespace: default}}`},
+			want:   waiting(""),
+		},
+		"Initializing": {
+			reason: "the operator is at work, and the credentials are there already",
+			args:   args{cluster: `{metadata: {name: files-postgres, namespace: default}, status: {state: initializing}}`, required: all},
+			want:   connected(waiting("initializing")),
+		},
+		"UnheardOf": {
+			reason: "a state that nobody knows is not ready",
+			args:   args{cluster: `{metadata: {name: files-postgres, namespace: default}, status: {state: error}}`},
+			want:   waiting("error"),
+		},
+		"Paused": {
+			reason: "somebody has paused the database",
+			args:   args{cluster: `{metadata: {name: files-postgres}, status: {state: paused}}`},
+			want: State{
+				Reason:       ReasonPaused,
+				Message:      "PerconaPGCluster files-postgres is paused; the database is started again by setting its spec.pause to false",
+				ClusterState: "paused",
+			},
+		},
+		"Stopping": {
+			reason: "somebody is pausing the database",
+			args:   args{cluster: `{metadata: {name: files-postgres}, status: {state: stopping}}`},
+			want:   State{Reason: ReasonStopping, Message: "PerconaPGCluster files-postgres is being paused", ClusterState: "stopping"},
+		},
+		"StaleGeneration": {
+			reason: "ready says nothing about a spec that the operator has not seen",
+			args:   args{cluster: `{metadata: {name: files-postgres, generation: 4}, status: {state: ready, observedGeneration: 3, postgres: {size: 1, ready: 1}}}`, required: all},
+			want: connected(State{
+				Reason:       ReasonUpdating,
+				Message:      "Percona's operator has not seen the latest change of PerconaPGCluster files-postgres yet",
+				ClusterState: "ready", Instances: 1, ReadyInstances: 1,
+			}),
+		},
+		"NoInstances": {
+			reason: "ready without an instance is not ready",
+			args:   args{cluster: `{metadata: {name: files-postgres}, status: {state: ready}}`},
+			want: State{
+				Reason:       ReasonUpdating,
+				Message:      "not every PostgreSQL instance of PerconaPGCluster files-postgres is ready",
+				ClusterState: "ready",
+			},
+		},
+		"SomeInstances": {
+			reason: "ready with one instance of two is not ready",
+			args:   args{cluster: `{metadata: {name: files-postgres}, status: {state: ready, postgres: {size: 2, ready: 1}}}`},
+			want: State{
+				Reason:       ReasonUpdating,
+				Message:      "not every PostgreSQL instance of PerconaPGCluster files-postgres is ready",
+				ClusterState: "ready", Instances: 2, ReadyInstances: 1,
+			},
+		},
+		"NoCredentials": {
+			reason: "a client needs the Secret",
+			args:   args{cluster: ready, required: answered(nil, all["Secret/files-postgres-cluster-cert"])},
+			want: State{
+				Reason:       ReasonCredentialsNotFound,
+				Message:      "PostgreSQL is ready, and Secret files-postgres-pguser-dittofs does not exist; Percona's operator makes it",
+				ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
+			},
+		},
+		"PartialCredentials": {
+			reason: "a client needs every key",
+			args:   args{cluster: ready, required: answered(secret("files-postgres-pguser-dittofs", credentials("uri", "password")), all["Secret/files-postgres-cluster-cert"])},
+			want: connected(State{
+				Reason:       ReasonCredentialsNotFound,
+				Message:      "PostgreSQL is ready, and Secret files-postgres-pguser-dittofs lacks password, uri; Percona's operator makes it",
+				ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
+			}),
+		},
+		"NoCA": {
+			reason: "a client verifies the database's certificate",
+			args:   args{cluster: ready, required: answered(all["Secret/files-postgres-pguser-dittofs"], secret("files-postgres-cluster-cert", map[string]string{"tls.crt": "x"}))},
+			want: connected(State{
+				Reason:       ReasonCredentialsNotFound,
+				Message:      "PostgreSQL is ready, and Secret files-postgres-cluster-cert lacks ca.crt; Percona's operator makes it",
+				ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
+			}),
+		},
+		"Ready": {
+			reason: "everything that a client needs is there",
+			args:   args{cluster: ready, required: all},
+			want: connected(State{
+				Ready: true, Reason: ReasonReady,
+				Message:      "PostgreSQL is ready, and the server has its credentials and its CA",
+				ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
+			}),
+		},
+		"ReadyWithoutGeneration": {
+			reason: "an operator that reports no generation is believed",
+			args: args{
+				cluster:  `{metadata: {name: files-postgres, generation: 4}, status: {state: ready, postgres: {size: 1, ready: 1}}}`,
+				required: all,
+			},
+			want: connected(State{
+				Ready: true, Reason: ReasonReady,
+				Message:      "PostgreSQL is ready, and the server has its credentials and its CA",
+				ClusterState: "ready", Instances: 1, ReadyInstances: 1,
+			}),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			req := &fnv1.RunFunctionRequest{
+				Observed: &fnv1.State{
+					Composite: &fnv1.Resource{Resource: parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`)},
+					Resources: map[string]*fnv1.Resource{},
+				},
+				RequiredResources: map[string]*fnv1.Resources{},
+			}
+			if tc.args.cluster != "" {
+				req.Observed.Resources["postgres"] = &fnv1.Resource{Resource: parse(t, tc.args.cluster)}
+			}
+			for k, s := range tc.args.required {
+				req.RequiredResources[k] = resources(s)
+			}
+			w := observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
+			got := ReadCluster(w, "files")
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\nReadCluster(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestReadExternal(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		secret observed.Secret
+		want   State
+	}{
+		"Missing": {
+			reason: "the Secret is named",
+			secret: observed.Secret{Name: "db", Known: true},
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db does not exist; create it, or add what it lacks"},
+		},
+		"Partial": {
+			reason: "what is missing is named",
+			secret: observed.NewSecret("db", map[string][]byte{"host": []byte("pg"), "user": []byte("u")}),
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db lacks database, password; create it, or add what it lacks", Host: "pg", User: "u"},
+		},
+		"Empty": {
+			reason: "a key that holds nothing is missing",
+			secret: observed.NewSecret("db", map[string][]byte{"host": []byte("pg"), "user": []byte("u"), "database": []byte("d"), "password": nil}),
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db lacks password; create it, or add what it lacks", Host: "pg", User: "u", Name: "d"},
+		},
+		"Complete": {
+			reason: "port, sslmode and CA may be missing",
+			secret: observed.NewSecret("db", map[string][]byte{"host": []byte("pg"), "user": []byte("u"), "database": []byte("d"), "password": []byte("canary")}),
+			want: State{
+				Ready: true, Reason: ReasonCredentialsFound, Host: "pg", User: "u", Name: "d",
+				Message: "Secret db says how to reach the database; whether it can be reached is not known here",
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, ReadExternal(tc.secret)); diff != "" {
+				t.Errorf("%s\nReadExternal(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestReadBackups(t *testing.T) {
+	const cluster = `{metadata: {name: files-postgres, namespace: default}, status: {conditions: [`
+	const see = " See: kubectl -n default describe perconapgcluster files-postgres"
+
+	cases := map[string]struct {
+		reason  string
+		cluster string
+		want    State
+	}{
+		"Nothing": {
+			reason:  "there is no repository host yet",
+			cluster: cluster + `]}}`,
+			want:    State{Reason: ReasonRepositoryNotReady, Message: "pgBackRest's repository host is not ready yet." + see},
+		},
+		"NoStanza": {
+			reason:  "wrong credentials show here and nowhere else",
+			cluster: cluster + `{type: PGBackRestRepoHostReady, status: "True"}, {type: PGBackRestReplicaRepoReady, status: "False"}]}}`,
+			want: State{
+				Reason:  ReasonRepositoryNotReady,
+				Message: "pgBackRest has not created its stanza in the bucket; if this lasts, the bucket, the endpoint or the credentials are wrong." + see,
+			},
+		},
+		"NoBackup": {
+			reason:  "the first backup takes a while",
+			cluster: cluster + `{type: PGBackRestRepoHostReady, status: "True"}, {type: PGBackRestReplicaRepoReady, status: "True"}]}}`,
+			want:    State{Reason: ReasonFirstBackupPending, Message: "the first full backup is not complete yet." + see},
+		},
+		"Backup": {
+			reason:  "there is a backup to restore from",
+			cluster: cluster + `{type: PGBackRestRepoHostReady, status: "True"}, {type: PGBackRestReplicaRepoReady, status: "True"}, {type: PGBackRestReplicaCreate, status: "True"}]}}`,
+			want: State{
+				Ready: true, Reason: ReasonBackupsReady,
+				Message: "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups",
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := ReadBackups(observed.FromStruct(parse(t, tc.cluster)))
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\nReadBackups(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestBackupsOn(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		cluster string
+		want    bool
+	}{
+		"Off":         {reason: "they are switched off", cluster: `{spec: {backups: {enabled: false, pgbackrest: {repos: [{name: repo1}]}}}}`},
+		"NoRepo":      {reason: "there is nowhere to put them", cluster: `{spec: {backups: {pgbackrest: {image: i}}}}`},
+		"On":          {reason: "they are switched on", cluster: `{spec: {backups: {enabled: true, pgbackrest: {repos: [{name: repo1}]}}}}`, want: true},
+		"OnByDefault": {reason: "Percona's default is on", cluster: `{spec: {backups: {pgbackrest: {repos: [{name: repo1}]}}}}`, want: true},
+		"NoCluster":   {reason: "there is no cluster", cluster: `{}`},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := BackupsOn(observed.FromStruct(parse(t, tc.cluster))); got != tc.want {
+				t.Errorf("%s: want %t, got %t", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestReadClusterAsks: a cluster that is observed proves that its CRD is there,
+// so only the Secrets are asked for.
+func TestReadClusterAsks(t *testing.T) {
+	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{
+		Composite: &fnv1.Resource{Resource: parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default}}`)},
+		Resources: map[string]*fnv1.Resource{string(names.Postgres): {Resource: parse(t, ready)}},
+	}}
+	w := observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
+	ReadCluster(w, "files")
+	var got []string
+	for _, k := range []string{"Secret/files-postgres-pguser-dittofs", "Secret/files-postgres-cluster-cert"} {
+		if w.Requirements().GetResources()[k].GetNamespace() == "default" {
+			got = append(got, k)
+		}
+	}
+	if len(got) != 2 || len(w.Requirements().GetResources()) != 2 {
+		t.Errorf("ReadCluster(...) of an observed cluster: want its two Secrets asked for and no CRD, got %v", w.Requirements())
+	}
+}
