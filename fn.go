@@ -11,10 +11,10 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/crossplane/function-sdk-go/response"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/internal/desired"
+	"github.com/dittofs/function-dittoserver/internal/memo"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
 	"github.com/dittofs/function-dittoserver/internal/platform"
@@ -29,6 +29,7 @@ type Function struct {
 	log    logging.Logger
 	ttl    time.Duration
 	random io.Reader
+	memo   *memo.Cache
 }
 
 // NewFunction is a Function whose answers hold for the TTL where the Input does
@@ -37,18 +38,26 @@ func NewFunction(log logging.Logger, ttl time.Duration, random io.Reader) *Funct
 	return &Function{log: log, ttl: ttl, random: random}
 }
 
+// Remembering is the function with a memory of what it made of the same inputs.
+// Its answers share objects: they are to be sent, and not to be written to.
+func (f *Function) Remembering() *Function {
+	f.memo = memo.New()
+	return f
+}
+
 // RunFunction answers what a DittoServer is made of, and how it is.
 func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
-	settings, errs := platform.Read(req.GetInput(), f.ttl)
+	xr := observed.ReadXR(req)
+	key := xr.Namespace + "/" + xr.Name
+	settings, errs := platform.ReadOnce(f.memo, key+"/input", req.GetInput(), f.ttl)
 	rsp := response.To(req, settings.TTL)
 
-	xr := observed.ReadXR(req)
-	ask, askErrs := server.Decode(xr.Spec(), settings.Defaults)
+	ask, askErrs := server.DecodeOnce(f.memo, key+"/ask", xr.Spec(), settings.Defaults)
 	errs = append(errs, askErrs...)
 
 	id, held := server.Identify(req, xr, ask, settings.Namespace)
 	w := observed.New(req, xr, id)
-	res := server.Resolve(w, id, ask)
+	res := server.Resolve(w, id, ask, f.memo)
 	res.Held = append(held, res.Held...)
 	unidentified := server.CheckIdentity(xr, id)
 	res.Errors = append(append(errs, unidentified...), res.Errors...)
@@ -57,7 +66,7 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	log := f.log.WithValues("xr", xr.Name, "server", id.Name, "namespace", id.Namespace)
 
 	if len(res.Errors) == 0 {
-		answer, err := desired.Compose(w, res.Server, wired, f.random)
+		answer, err := desired.Compose(w, res.Server, wired, f.random, f.memo)
 		if err == nil {
 			err = compose(rsp, answer)
 		}
@@ -118,11 +127,7 @@ func compose(rsp *fnv1.RunFunctionResponse, a desired.Answer) error {
 		if _, taken := rsp.GetDesired().GetResources()[name]; taken {
 			return errors.Errorf("an earlier step of the pipeline composes a resource named %q too; give its resource another name", name)
 		}
-		s, err := structpb.NewStruct(c.Object)
-		if err != nil {
-			return errors.Wrapf(err, "cannot convert composed resource %q", name)
-		}
-		r := &fnv1.Resource{Resource: s, Ready: fnv1.Ready_READY_FALSE}
+		r := &fnv1.Resource{Resource: c.Object, Ready: fnv1.Ready_READY_FALSE}
 		if c.Ready {
 			r.Ready = fnv1.Ready_READY_TRUE
 		}

@@ -65,7 +65,7 @@ func (c *ServeCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	s, err := serve.New(NewFunction(log, c.TTL, rand.Reader), log, serve.Options{
+	s, err := serve.New(NewFunction(log, c.TTL, rand.Reader).Remembering(), log, serve.Options{
 		Network:            c.Network,
 		Address:            c.Address,
 		TLSCertsDir:        c.TLSCertsDir,

@@ -7,11 +7,14 @@ import (
 	"cmp"
 	"io"
 
+	"google.golang.org/protobuf/types/known/structpb"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/dittofs/function-dittoserver/internal/checksum"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
 	"github.com/dittofs/function-dittoserver/internal/manifest"
+	"github.com/dittofs/function-dittoserver/internal/memo"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
@@ -61,8 +64,9 @@ func leaveOut(p observed.Presence, gateOpen bool) Reason {
 // A Composed is an object of the answer.
 type Composed struct {
 	Resource names.Resource
-	Object   map[string]any
-	Ready    bool
+	// Object may be shared with other answers: it is not to be written to.
+	Object *structpb.Struct
+	Ready  bool
 }
 
 // A LeftOut is an object that the server needs and the answer does not have.
@@ -91,7 +95,7 @@ type composer struct {
 	s        *server.Server
 	database pgstate.State
 	random   io.Reader
-	refs     map[names.Resource]names.Ref
+	memo     *memo.Cache
 	answer   Answer
 	// rendered is the record of the cluster.
 	rendered string
@@ -101,11 +105,14 @@ type composer struct {
 
 // Compose builds every object that the server needs, and leaves out what must
 // be left out. The database is the one that the server is wired to.
-func Compose(w *observed.World, s *server.Server, database pgstate.State, random io.Reader) (Answer, error) {
-	c := &composer{w: w, s: s, database: database, random: random, refs: map[names.Resource]names.Ref{}}
-	for _, ref := range names.All(s.Name) {
-		c.refs[ref.Resource] = ref
+func Compose(w *observed.World, s *server.Server, database pgstate.State, random io.Reader, m *memo.Cache) (Answer, error) {
+	// The same server as last time is the very same: seeing that it is takes one
+	// comparison, and not one an object.
+	s, err := memo.Do(m, s.Namespace+"/"+s.Name+"/resolved", []any{s}, func() (*server.Server, error) { return s, nil })
+	if err != nil {
+		return Answer{}, err
 	}
+	c := &composer{w: w, s: s, database: database, random: random, memo: m}
 	for _, step := range []func() error{c.secrets, c.cluster, c.services, c.server} {
 		if err := step(); err != nil {
 			return Answer{}, err
@@ -114,14 +121,14 @@ func Compose(w *observed.World, s *server.Server, database pgstate.State, random
 	return c.answer, nil
 }
 
-func (c *composer) existing(r names.Resource) observed.Existing { return c.w.Existing(c.refs[r]) }
+func (c *composer) existing(r names.Resource) observed.Existing { return c.w.Existing(c.w.Ref(r)) }
 
 // add puts an object into the answer unless it is left out. Readiness is asked
 // of what exists; what does not exist is not ready.
-func (c *composer) add(r names.Resource, gateOpen bool, ready func(live observed.Object) bool, build func(live observed.Object) (map[string]any, error)) error {
+func (c *composer) add(r names.Resource, gateOpen bool, ready func(live observed.Object) bool, build func(live observed.Object) (*structpb.Struct, error)) error {
 	e := c.existing(r)
 	if why := leaveOut(e.Presence, gateOpen); why != NotLeftOut {
-		c.answer.LeftOut = append(c.answer.LeftOut, LeftOut{Ref: c.refs[r], Why: why, Owner: e.Owner, Controlled: e.Controlled})
+		c.answer.LeftOut = append(c.answer.LeftOut, LeftOut{Ref: c.w.Ref(r), Why: why, Owner: e.Owner, Controlled: e.Controlled})
 		return nil
 	}
 	m, err := build(e.Object)
@@ -134,9 +141,20 @@ func (c *composer) add(r names.Resource, gateOpen bool, ready func(live observed
 
 func exists(observed.Object) bool { return true }
 
-func always(o runtime.Object) func(observed.Object) (map[string]any, error) {
-	return func(observed.Object) (map[string]any, error) { return manifest.Of(o) }
+// convert converts what build makes of the server and the other inputs, unless
+// they are the same as last time.
+func (c *composer) convert(r names.Resource, build func() (runtime.Object, error), inputs ...any) (*structpb.Struct, error) {
+	return memo.Do(c.memo, c.key(string(r)), append(inputs, c.s), func() (*structpb.Struct, error) {
+		o, err := build()
+		if err != nil {
+			return nil, err
+		}
+		return manifest.Struct(o)
+	})
 }
+
+// key is what something of this server is remembered under.
+func (c *composer) key(what string) string { return c.s.Namespace + "/" + c.s.Name + "/" + what }
 
 // wantedOrThere says whether an object is composed that the spec may not want
 // any more: then, too, it stays if it is there.
@@ -146,18 +164,18 @@ func (c *composer) wantedOrThere(r names.Resource, wanted bool) bool {
 
 func (c *composer) secrets() error {
 	if c.wantedOrThere(names.JWT, c.s.JWT.Generated) {
-		err := c.add(names.JWT, true, exists, func(live observed.Object) (map[string]any, error) {
+		err := c.add(names.JWT, true, exists, func(live observed.Object) (*structpb.Struct, error) {
 			s, err := dittofs.JWTSecret(c.s, live, c.random)
-			return c.secret(names.JWT, s, s.Data, err)
+			return c.secret(names.JWT, s, s.Data, live, err)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	if c.wantedOrThere(names.Admin, c.s.Admin.Generated) {
-		err := c.add(names.Admin, true, exists, func(live observed.Object) (map[string]any, error) {
+		err := c.add(names.Admin, true, exists, func(live observed.Object) (*structpb.Struct, error) {
 			s, err := dittofs.AdminSecret(c.s, live, c.random)
-			return c.secret(names.Admin, s, s.Data, err)
+			return c.secret(names.Admin, s, s.Data, live, err)
 		})
 		if err != nil {
 			return err
@@ -166,12 +184,13 @@ func (c *composer) secrets() error {
 	if !c.wantedOrThere(names.BackupCredentials, c.s.Cluster.Backup.Keys != nil) {
 		return nil
 	}
-	return c.add(names.BackupCredentials, true, exists, func(live observed.Object) (map[string]any, error) {
-		return manifest.Of(postgres.BackupCredentials(c.s, live))
+	return c.add(names.BackupCredentials, true, exists, func(live observed.Object) (*structpb.Struct, error) {
+		return c.convert(names.BackupCredentials, func() (runtime.Object, error) { return postgres.BackupCredentials(c.s, live), nil },
+			live.String("data", names.PGBackRestKey), live.String("type"))
 	})
 }
 
-func (c *composer) secret(r names.Resource, o runtime.Object, data map[string][]byte, err error) (map[string]any, error) {
+func (c *composer) secret(r names.Resource, o runtime.Object, data map[string][]byte, live observed.Object, err error) (*structpb.Struct, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +198,7 @@ func (c *composer) secret(r names.Resource, o runtime.Object, data map[string][]
 		c.generated = map[names.Resource]map[string][]byte{}
 	}
 	c.generated[r] = data
-	return manifest.Of(o)
+	return c.convert(r, func() (runtime.Object, error) { return o, nil }, data, live.String("type"))
 }
 
 func (c *composer) cluster() error {
@@ -191,8 +210,11 @@ func (c *composer) cluster() error {
 		return c.s.Target.Kind != server.Percona || pgstate.ReadCluster(c.w, c.s.Name).Ready
 	}
 	served := c.w.Observed(names.Postgres).Exists() || c.w.PerconaCRD() == observed.CRDServed
-	return c.add(names.Postgres, served, ready, func(live observed.Object) (map[string]any, error) {
-		cluster, err := postgres.Compose(c.s, live)
+	return c.add(names.Postgres, served, ready, func(live observed.Object) (*structpb.Struct, error) {
+		inputs := []any{c.s, live.At("spec").Struct()}
+		cluster, err := memo.Do(c.memo, c.key(string(names.Postgres)), inputs, func() (postgres.Composed, error) {
+			return postgres.Compose(c.s, live)
+		})
 		c.answer.KeptEdits, c.rendered = cluster.Kept, cluster.Record
 		return cluster.Object, err
 	})
@@ -200,15 +222,18 @@ func (c *composer) cluster() error {
 
 func (c *composer) services() error {
 	for _, svc := range []struct {
-		r names.Resource
-		o runtime.Object
+		r     names.Resource
+		build func(*server.Server) *corev1.Service
 	}{
-		{names.Headless, dittofs.Headless(c.s)},
-		{names.API, dittofs.API(c.s)},
-		{names.NFS, dittofs.NFS(c.s)},
-		{names.SMB, dittofs.SMB(c.s)},
+		{names.Headless, dittofs.Headless},
+		{names.API, dittofs.API},
+		{names.NFS, dittofs.NFS},
+		{names.SMB, dittofs.SMB},
 	} {
-		if err := c.add(svc.r, true, addressed, always(svc.o)); err != nil {
+		err := c.add(svc.r, true, addressed, func(observed.Object) (*structpb.Struct, error) {
+			return c.convert(svc.r, func() (runtime.Object, error) { return svc.build(c.s), nil })
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -226,16 +251,13 @@ func (c *composer) server() error {
 	c.answer.Server = dittofs.ReadState(live)
 	there := live.Exists() || c.existing(names.Server).Presence == observed.Absent && c.database.Ready
 
-	yaml, err := dittofs.Config(c.s)
+	yaml, err := memo.Do(c.memo, c.key(names.ConfigKey), []any{c.s}, func() (string, error) { return dittofs.Config(c.s) })
 	if err != nil {
 		return err
 	}
-	err = c.add(names.Config, true, exists, func(config observed.Object) (map[string]any, error) {
-		cm, err := dittofs.ConfigMap(c.s, yaml, cmp.Or(c.rendered, config.Annotation(names.AnnotationRendered)), c.record(config, there))
-		if err != nil {
-			return nil, err
-		}
-		return manifest.Of(cm)
+	err = c.add(names.Config, true, exists, func(config observed.Object) (*structpb.Struct, error) {
+		cluster, record := cmp.Or(c.rendered, config.Annotation(names.AnnotationRendered)), c.record(config, there)
+		return c.convert(names.Config, func() (runtime.Object, error) { return dittofs.ConfigMap(c.s, yaml, cluster, record) }, yaml, cluster, record)
 	})
 	if err != nil {
 		return err
@@ -251,8 +273,9 @@ func (c *composer) server() error {
 	case server.SQLite:
 	}
 	settled := func(observed.Object) bool { return c.answer.Server.Settled(c.s.Replicas) }
-	return c.add(names.Server, c.database.Ready, settled, func(live observed.Object) (map[string]any, error) {
-		return manifest.Of(dittofs.StatefulSet(c.s, dittofs.Checksums(c.s, src, live)))
+	return c.add(names.Server, c.database.Ready, settled, func(live observed.Object) (*structpb.Struct, error) {
+		checksums := dittofs.Checksums(c.s, src, live)
+		return c.convert(names.Server, func() (runtime.Object, error) { return dittofs.StatefulSet(c.s, checksums), nil }, checksums)
 	})
 }
 
@@ -272,7 +295,7 @@ func (c *composer) record(config observed.Object, there bool) *dittofs.Record {
 
 // source is a Secret as it is, or as it comes into being with this answer.
 func (c *composer) source(r names.Resource, name string) observed.Secret {
-	if data, ok := c.generated[r]; ok && c.refs[r].Name == name {
+	if data, ok := c.generated[r]; ok && c.w.Ref(r).Name == name {
 		return observed.NewSecret(name, data)
 	}
 	return c.w.Secret(name)

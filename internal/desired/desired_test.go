@@ -2,7 +2,6 @@ package desired
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -114,7 +113,7 @@ func (c call) compose(t *testing.T) Answer {
 	for range 5 {
 		w := observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
 		random := bytes.NewReader(bytes.Repeat([]byte{7}, 200))
-		a, err := Compose(w, c.server, pgstate.State{Ready: c.ready}, random)
+		a, err := Compose(w, c.server, pgstate.State{Ready: c.ready}, random, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,20 +151,7 @@ func leftOut(a Answer) map[string]Reason {
 func (a Answer) find(r names.Resource) observed.Object {
 	for _, c := range a.Composed {
 		if c.Resource == r {
-			// As Crossplane would send it back.
-			b, err := json.Marshal(c.Object)
-			if err != nil {
-				panic(err)
-			}
-			m := map[string]any{}
-			if err := json.Unmarshal(b, &m); err != nil {
-				panic(err)
-			}
-			s, err := structpb.NewStruct(m)
-			if err != nil {
-				panic(err)
-			}
-			return observed.FromStruct(s)
+			return observed.FromStruct(c.Object)
 		}
 	}
 	return observed.Object{}
@@ -442,7 +428,7 @@ func TestRandomnessFails(t *testing.T) {
 	broken := errors.New("boom")
 	req := &fnv1.RunFunctionRequest{RequiredResources: map[string]*fnv1.Resources{"Secret/files-jwt-secret": {}}}
 	w := observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
-	if _, err := Compose(w, resolved(), pgstate.State{}, iotest.ErrReader(broken)); !errors.Is(err, broken) {
+	if _, err := Compose(w, resolved(), pgstate.State{}, iotest.ErrReader(broken), nil); !errors.Is(err, broken) {
 		t.Errorf("Compose(...): want the error of the source, got %v", err)
 	}
 }

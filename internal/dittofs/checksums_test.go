@@ -41,22 +41,36 @@ func TestChecksumsRollForTheirSourceOnly(t *testing.T) {
 		change func(*Sources)
 		want   []string
 	}{
-		"Nothing":       {reason: "nothing changed", change: func(*Sources) {}},
-		"Config":        {reason: "the configuration is read at the start", change: func(s *Sources) { s.Config = "other" }, want: []string{"config"}},
-		"JWT":           {reason: "so is the signing secret", change: func(s *Sources) { s.JWT = secretOf("jwt-secret", "k") }, want: []string{"jwt"}},
-		"JWTOtherKey":   {reason: "another key of its Secret is not read", change: func(s *Sources) { s.JWT = secretOf("jwt-secret", "j", "other", "x") }},
-		"Password":      {reason: "a rotated password is not noticed by a server that runs", change: func(s *Sources) { s.Database = secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "password", "W", "uri", "x") }, want: []string{"database"}},
-		"Host":          {reason: "nor is another host", change: func(s *Sources) { s.Database = secretOf("host", "H", "port", "p", "dbname", "d", "user", "u", "password", "w", "uri", "x") }, want: []string{"database"}},
-		"Verifier":      {reason: "what the server does not read does not roll it", change: func(s *Sources) { s.Database = secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "password", "w", "uri", "x", "verifier", "V") }},
-		"CA":            {reason: "a new CA", change: func(s *Sources) { s.CA = secretOf("ca.crt", "C", "tls.crt", "t") }, want: []string{"ca"}},
-		"Certificate":   {reason: "the leaf certificate is renewed every year and rolls nothing", change: func(s *Sources) { s.CA = secretOf("ca.crt", "c", "tls.crt", "T") }},
-		"ExternalPort":  {reason: "an optional key that changes", server: resolved(onExternal), before: external(), change: func(s *Sources) { s.Database = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "port", "2", "ca.crt", "c") }, want: []string{"database"}},
-		"ExternalNoCA":  {reason: "an optional key that goes keeps its last checksum", server: resolved(onExternal), before: external(), change: func(s *Sources) { s.Database = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "port", "1") }},
-		"ExternalCA":    {reason: "a CA of one's own", server: resolved(onExternal), before: external(), change: func(s *Sources) { s.Database = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "port", "1", "ca.crt", "C") }, want: []string{"ca"}},
+		"Nothing":     {reason: "nothing changed", change: func(*Sources) {}},
+		"Config":      {reason: "the configuration is read at the start", change: func(s *Sources) { s.Config = "other" }, want: []string{"config"}},
+		"JWT":         {reason: "so is the signing secret", change: func(s *Sources) { s.JWT = secretOf("jwt-secret", "k") }, want: []string{"jwt"}},
+		"JWTOtherKey": {reason: "another key of its Secret is not read", change: func(s *Sources) { s.JWT = secretOf("jwt-secret", "j", "other", "x") }},
+		"Password": {reason: "a rotated password is not noticed by a server that runs", change: func(s *Sources) {
+			s.Database = secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "password", "W", "uri", "x")
+		}, want: []string{"database"}},
+		"Host": {reason: "nor is another host", change: func(s *Sources) {
+			s.Database = secretOf("host", "H", "port", "p", "dbname", "d", "user", "u", "password", "w", "uri", "x")
+		}, want: []string{"database"}},
+		"Verifier": {reason: "what the server does not read does not roll it", change: func(s *Sources) {
+			s.Database = secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "password", "w", "uri", "x", "verifier", "V")
+		}},
+		"CA":          {reason: "a new CA", change: func(s *Sources) { s.CA = secretOf("ca.crt", "C", "tls.crt", "t") }, want: []string{"ca"}},
+		"Certificate": {reason: "the leaf certificate is renewed every year and rolls nothing", change: func(s *Sources) { s.CA = secretOf("ca.crt", "c", "tls.crt", "T") }},
+		"ExternalPort": {reason: "an optional key that changes", server: resolved(onExternal), before: external(), change: func(s *Sources) {
+			s.Database = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "port", "2", "ca.crt", "c")
+		}, want: []string{"database"}},
+		"ExternalNoCA": {reason: "an optional key that goes keeps its last checksum", server: resolved(onExternal), before: external(), change: func(s *Sources) {
+			s.Database = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "port", "1")
+		}},
+		"ExternalCA": {reason: "a CA of one's own", server: resolved(onExternal), before: external(), change: func(s *Sources) {
+			s.Database = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "port", "1", "ca.crt", "C")
+		}, want: []string{"ca"}},
 		"SQLiteHasNone": {reason: "a file has no credentials", server: resolved(onSQLite), change: func(s *Sources) { s.Database, s.CA = observed.Secret{}, observed.Secret{} }},
 		"JWTGone":       {reason: "a Secret that cannot be read for a moment keeps its last checksum", change: func(s *Sources) { s.JWT = observed.Secret{Name: "s", Known: true} }},
 		"DatabaseGone":  {reason: "so does the database's", change: func(s *Sources) { s.Database = observed.Secret{} }},
-		"PasswordGone":  {reason: "and one that lacks a key for a moment", change: func(s *Sources) { s.Database = secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "uri", "x") }},
+		"PasswordGone": {reason: "and one that lacks a key for a moment", change: func(s *Sources) {
+			s.Database = secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "uri", "x")
+		}},
 		"CAGone":        {reason: "and the CA", change: func(s *Sources) { s.CA = observed.Secret{} }},
 		"AllGoneButOne": {reason: "one unreadable source does not hide a change of another", change: func(s *Sources) { s.CA, s.JWT = observed.Secret{}, secretOf("jwt-secret", "k") }, want: []string{"jwt"}},
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
-var update = flag.Bool("update", false, "write the goldens anew") //nolint:gochecknoglobals // A flag.
+var update = flag.Bool("update", false, "write the goldens anew")
 
 // resolved is a server with a PerconaPGCluster, changed as each of the changes
 // says.
@@ -67,7 +67,7 @@ func golden(t *testing.T, name string, got []byte) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(file) //nolint:gosec // A file of the test's own.
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ package manifest
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -20,6 +21,19 @@ func Of(obj runtime.Object) (map[string]any, error) {
 	delete(m, "status")
 	prune(m)
 	return m, nil
+}
+
+// Struct is the object as it is sent, as Crossplane takes it.
+func Struct(obj runtime.Object) (*structpb.Struct, error) {
+	m, err := Of(obj)
+	if err != nil {
+		return nil, err
+	}
+	s, err := structpb.NewStruct(m)
+	if err != nil {
+		return nil, fmt.Errorf("cannot convert %T: %w", obj, err)
+	}
+	return s, nil
 }
 
 // prune removes what is empty, and says whether nothing is left.

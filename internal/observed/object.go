@@ -20,6 +20,9 @@ type Object struct {
 // FromStruct is the Object that s holds.
 func FromStruct(s *structpb.Struct) Object { return Object{s: s} }
 
+// Struct is the object as Crossplane sent it. It is not to be written to.
+func (o Object) Struct() *structpb.Struct { return o.s }
+
 // Exists says whether there is an object at all.
 func (o Object) Exists() bool { return o.s != nil }
 

@@ -58,6 +58,9 @@ type Existing struct {
 	Presence Presence
 	// Object is the object if it is Ours, and nothing otherwise.
 	Object Object
+	// Record is the object if it is Ours, or was before it was deleted: what is
+	// recorded on it holds as long as it can be read.
+	Record Object
 	// Owner describes who has the object if it is Foreign.
 	Owner string
 	// Controlled says that somebody controls the object, so that it can never
@@ -91,6 +94,7 @@ type World struct {
 	XR XR
 
 	id        Identity
+	refs      []names.Ref
 	req       *fnv1.RunFunctionRequest
 	selectors map[string]*fnv1.ResourceSelector
 	existing  map[names.Resource]Existing
@@ -102,10 +106,21 @@ func New(req *fnv1.RunFunctionRequest, xr XR, id Identity) *World {
 	return &World{
 		XR:        xr,
 		id:        id,
+		refs:      names.All(id.Name),
 		req:       req,
 		selectors: map[string]*fnv1.ResourceSelector{},
 		existing:  map[names.Resource]Existing{},
 	}
+}
+
+// Ref is the identity of one of the objects that can be composed.
+func (w *World) Ref(r names.Resource) names.Ref {
+	for _, ref := range w.refs {
+		if ref.Resource == r {
+			return ref
+		}
+	}
+	return names.Ref{}
 }
 
 // Observed is a composed resource that Crossplane observed.
@@ -117,7 +132,7 @@ func (w *World) Observed(r names.Resource) Object {
 // sorted, each once.
 func (w *World) Namespaces() []string {
 	var out []string
-	for _, ref := range names.All(w.id.Name) {
+	for _, ref := range w.refs {
 		if ns := w.Observed(ref.Resource).Namespace(); ns != "" {
 			out = append(out, ns)
 		}
@@ -140,9 +155,9 @@ func (w *World) Existing(ref names.Ref) Existing {
 func (w *World) find(ref names.Ref) Existing {
 	if o := w.Observed(ref.Resource); o.Exists() {
 		if o.Deleting() {
-			return Existing{Presence: Deleting}
+			return Existing{Presence: Deleting, Record: o}
 		}
-		return Existing{Presence: Ours, Object: o}
+		return Existing{Presence: Ours, Object: o, Record: o}
 	}
 	if ref.Resource == names.Postgres {
 		switch w.PerconaCRD() {
@@ -159,10 +174,12 @@ func (w *World) find(ref names.Ref) Existing {
 		return Existing{Presence: Unknown}
 	case !o.Exists():
 		return Existing{Presence: Absent}
+	case o.Deleting() && w.ours(o):
+		return Existing{Presence: Deleting, Record: o}
 	case o.Deleting():
 		return Existing{Presence: Deleting}
 	case w.ours(o):
-		return Existing{Presence: Ours, Object: o}
+		return Existing{Presence: Ours, Object: o, Record: o}
 	}
 	who, controlled := owner(o)
 	return Existing{Presence: Foreign, Owner: who, Controlled: controlled}
@@ -197,7 +214,7 @@ func owner(o Object) (who string, controlled bool) {
 
 // Secret asks for a Secret in the server's namespace.
 func (w *World) Secret(name string) Secret {
-	for _, ref := range names.All(w.id.Name) {
+	for _, ref := range w.refs {
 		if ref.Kind != names.SecretKind || ref.Name != name {
 			continue
 		}

@@ -69,7 +69,7 @@ func (s State) because(reason, message string) State {
 
 // ReadCluster reads the state of server n's PerconaPGCluster.
 func ReadCluster(w *observed.World, n string) State {
-	ref := names.All(n)[0]
+	ref := w.Ref(names.Postgres)
 	if !w.Observed(names.Postgres).Exists() && w.PerconaCRD() == observed.CRDMissing {
 		return State{}.because(ReasonOperatorNotInstalled,
 			"Percona Operator for PostgreSQL is not installed: the platform team installs it (its CustomResourceDefinition "+names.PostgresCRD+" is missing), and the database is created then")

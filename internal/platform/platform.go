@@ -3,6 +3,7 @@
 package platform
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/input/v1beta1"
+	"github.com/dittofs/function-dittoserver/internal/memo"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/strict"
 )
@@ -20,6 +22,20 @@ type Settings struct {
 	Defaults  observed.Object
 	Namespace string
 	TTL       time.Duration
+}
+
+// ReadOnce is Read, except where the Input is the same as last time under the
+// key.
+func ReadOnce(m *memo.Cache, key string, in *structpb.Struct, ttl time.Duration) (Settings, field.ErrorList) {
+	type read struct {
+		settings Settings
+		errs     field.ErrorList
+	}
+	r, _ := memo.Do(m, key, []any{in, ttl}, func() (read, error) {
+		s, errs := Read(in, ttl)
+		return read{s, errs}, nil
+	})
+	return r.settings, slices.Clip(r.errs)
 }
 
 // Read reads the Input of a request. Every field is optional, and one that is

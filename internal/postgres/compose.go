@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/crossplane/function-sdk-go/errors"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/manifest"
@@ -17,7 +18,7 @@ import (
 
 // A Composed is a PerconaPGCluster as it is sent.
 type Composed struct {
-	Object map[string]any
+	Object *structpb.Struct
 	// Kept are the edits of the live cluster that are kept.
 	Kept []string
 	// Record is what the spec and the Input alone ask for, to be recorded.
@@ -51,14 +52,14 @@ func Compose(s *server.Server, live observed.Object) (Composed, error) {
 	}
 	annotations[names.AnnotationRendered] = string(record)
 
-	out := Composed{Object: cluster, Record: string(record)}
-	if !live.Exists() || s.Cluster.DriftPolicy == v1alpha1.DriftPolicyRevert {
-		return out, nil
+	out := Composed{Record: string(record)}
+	if live.Exists() && s.Cluster.DriftPolicy != v1alpha1.DriftPolicyRevert {
+		m := &merge.Merger{AskChanged: base.Ask != s.Cluster.Ask, Stated: stated(s.Cluster.States)}
+		cluster["spec"] = m.Merge("spec", base.Spec, spec, live.Map("spec"))
+		out.Kept = m.Kept()
 	}
-	m := &merge.Merger{AskChanged: base.Ask != s.Cluster.Ask, Stated: stated(s.Cluster.States)}
-	cluster["spec"] = m.Merge("spec", base.Spec, spec, live.Map("spec"))
-	out.Kept = m.Kept()
-	return out, nil
+	out.Object, err = structpb.NewStruct(cluster)
+	return out, errors.Wrap(err, "cannot convert the PerconaPGCluster")
 }
 
 // hold puts in place what stays although the spec does not ask for it any more:

@@ -34,7 +34,7 @@ func Report(rsp *fnv1.RunFunctionResponse, w *observed.World, res server.Resolut
 	had := w.XR.Conditions()
 	cluster := w.Observed(names.Postgres)
 	if res.Server.Cluster.Wanted {
-		cluster = clusterOf(w, res.Server.Name)
+		cluster = clusterOf(w)
 	}
 	conditions := []Condition{accepted(res, a.LeftOut)}
 	conditions = append(conditions, databaseReady(res.Server, database, had)...)
@@ -58,14 +58,14 @@ func Invalid(rsp *fnv1.RunFunctionResponse, w *observed.World, res server.Resolu
 	s := res.Server
 	cluster := observed.Object{}
 	if s.Target.Kind == server.Percona || w.Observed(names.Postgres).Exists() {
-		cluster = clusterOf(w, s.Name)
+		cluster = clusterOf(w)
 	}
 	if s.Target.Kind == server.Percona && !cluster.Exists() {
 		database = pgstate.State{Reason: ReasonInvalidSpec, Message: "there is no database, and none is created while the spec is invalid; the condition Accepted says what is wrong"}
 	}
 	s.Cluster.Backup.On = pgstate.BackupsOn(cluster)
 	var server observed.Object
-	if e := w.Existing(names.All(s.Name)[1]); e.Exists() {
+	if e := w.Existing(w.Ref(names.Server)); e.Exists() {
 		server = e.Object
 	}
 	st := dittofs.ReadState(server)
@@ -93,8 +93,8 @@ func Error(errs field.ErrorList) error {
 	return errors.Wrap(errs.ToAggregate(), "invalid DittoServer")
 }
 
-func clusterOf(w *observed.World, n string) observed.Object {
-	if e := w.Existing(names.All(n)[0]); e.Exists() {
+func clusterOf(w *observed.World) observed.Object {
+	if e := w.Existing(w.Ref(names.Postgres)); e.Exists() {
 		return e.Object
 	}
 	return observed.Object{}
@@ -213,9 +213,9 @@ func databaseStatus(s *server.Server, st pgstate.State, kept []string) map[strin
 // endpoints are where clients reach the server: the load balancer's address
 // where there is one, the Service's name otherwise.
 func endpoints(w *observed.World, s *server.Server) map[string]any {
-	at := func(r names.Resource, name string, port int32) string {
-		host := fmt.Sprintf("%s.%s.svc", name, s.Namespace)
-		if lbs := w.Observed(r).List("status", "loadBalancer", "ingress"); len(lbs) > 0 {
+	at := func(r names.Resource, port int32) string {
+		host := fmt.Sprintf("%s.%s.svc", w.Ref(r).Name, s.Namespace)
+		if lbs := w.Existing(w.Ref(r)).Object.List("status", "loadBalancer", "ingress"); len(lbs) > 0 {
 			i := slices.IndexFunc(lbs, func(o observed.Object) bool { return o.String("hostname") != "" || o.String("ip") != "" })
 			if i >= 0 {
 				host = lbs[i].String("hostname")
@@ -227,8 +227,8 @@ func endpoints(w *observed.World, s *server.Server) map[string]any {
 		return net.JoinHostPort(host, strconv.Itoa(int(port)))
 	}
 	return map[string]any{
-		"api": "http://" + at(names.API, names.APIService(s.Name), s.APIPort),
-		"nfs": at(names.NFS, names.NFSService(s.Name), server.NFSPort),
-		"smb": at(names.SMB, names.SMBService(s.Name), server.SMBPort),
+		"api": "http://" + at(names.API, s.APIPort),
+		"nfs": at(names.NFS, server.NFSPort),
+		"smb": at(names.SMB, server.SMBPort),
 	}
 }

@@ -31,7 +31,7 @@ func (r *resolver) cluster() {
 	}
 	c.Ask = r.ask.Cluster
 	if r.live.recorded {
-		c.Base = &r.live.rendered
+		c.Base = r.live.rendered
 	}
 	c.DeleteWithServer = spec.DeleteWithServer
 	c.DriftPolicy = r.oneOf("percona.driftPolicy", cmp.Or(spec.DriftPolicy, v1alpha1.DriftPolicyKeep), v1alpha1.DriftPolicyKeep, v1alpha1.DriftPolicyRevert)
@@ -328,7 +328,7 @@ func (r *resolver) credentials(spec v1alpha1.PerconaBackupConfig, on bool) {
 }
 
 func (r *resolver) taken(res names.Resource) bool {
-	p := r.w.Existing(r.ref(res)).Presence
+	p := r.w.Existing(r.w.Ref(res)).Presence
 	return p == observed.Foreign || p == observed.Deleting
 }
 

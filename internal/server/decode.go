@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
+	"github.com/dittofs/function-dittoserver/internal/memo"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/strict"
 )
@@ -35,6 +37,20 @@ type Ask struct {
 	own, defaults map[string]any
 	// undecoded are the paths of values that could not be decoded.
 	undecoded []string
+}
+
+// DecodeOnce is Decode, except where both are the same as last time under the
+// key.
+func DecodeOnce(m *memo.Cache, key string, spec, defaults observed.Object) (Ask, field.ErrorList) {
+	type decoded struct {
+		ask  Ask
+		errs field.ErrorList
+	}
+	d, _ := memo.Do(m, key, []any{spec.Struct(), defaults.Struct()}, func() (decoded, error) {
+		a, errs := Decode(spec, defaults)
+		return decoded{a, errs}, nil
+	})
+	return d.ask, slices.Clip(d.errs)
 }
 
 // Decode merges the XR's spec over the defaults as raw JSON, so that an

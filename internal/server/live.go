@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"google.golang.org/protobuf/types/known/structpb"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/dittofs/function-dittoserver/internal/memo"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/strict"
@@ -37,17 +39,14 @@ type Rendered struct {
 	Spec   map[string]any `json:"spec"`
 }
 
-// ReadRendered reads an object's record; ok is false where there is none.
-func ReadRendered(o observed.Object) (r Rendered, ok bool) {
-	a := o.Annotation(names.AnnotationRendered)
-	if a == "" {
-		return Rendered{}, false
-	}
+// ReadRendered reads a record, nil if there is none.
+func ReadRendered(record string) *Rendered {
+	r := &Rendered{}
 	// A record that somebody broke is as good as none: what exists wins then.
-	if err := json.Unmarshal([]byte(a), &r); err != nil || r.Spec == nil {
-		return Rendered{}, false
+	if err := json.Unmarshal([]byte(record), r); err != nil || r.Spec == nil {
+		return nil
 	}
-	return r, true
+	return r
 }
 
 // instance is the recorded instance set.
@@ -81,33 +80,27 @@ type live struct {
 	database *Database
 	image    string
 	admin    string
+	config   observed.Object
 
 	// cluster is the PerconaPGCluster, nil if there is none. clusterSpec is its
 	// spec, or what was recorded of it when it last existed.
 	cluster     *observed.Object
 	clusterSpec observed.Object
-	rendered    Rendered
-	recorded    bool
+	// rendered is the record, never nil; recorded says whether there is one.
+	rendered *Rendered
+	recorded bool
 }
 
 func (r *resolver) readLive() {
-	if e := r.w.Existing(r.ref(names.Server)); e.Exists() {
-		r.live.server = &e.Object
+	sts := r.w.Existing(r.w.Ref(names.Server))
+	if sts.Exists() {
+		r.live.server = &sts.Object
 	}
-	var config observed.Object
-	if e := r.w.Existing(r.ref(names.Config)); e.Exists() {
-		config = e.Object
-	}
-	r.live.database = liveDatabase(r.name, r.live.server, config)
-	r.live.image = config.Annotation(names.AnnotationImage)
-	if r.live.image == "" && r.live.server != nil {
-		r.live.image = container(*r.live.server).String("image")
-	}
+	config := r.w.Existing(r.w.Ref(names.Config)).Record
+	r.live.database = liveDatabase(r.name, sts.Record, config)
+	r.live.image = cmp.Or(config.Annotation(names.AnnotationImage), container(sts.Record).String("image"))
 	r.live.admin = config.Annotation(names.AnnotationAdminChecksum)
-	r.live.rendered, r.live.recorded = ReadRendered(config)
-	if s, err := structpb.NewStruct(r.live.rendered.Spec); err == nil && r.live.recorded {
-		r.live.clusterSpec = observed.FromStruct(s)
-	}
+	r.live.config = config
 }
 
 // readCluster looks for the cluster where there may be one: where the spec asks
@@ -116,18 +109,33 @@ func (r *resolver) readLive() {
 func (r *resolver) readCluster(asked DatabaseKind) {
 	wired := r.live.database != nil && r.live.database.Kind == Percona
 	seen := r.w.Observed(names.Postgres).Exists()
-	if !seen && !wired && asked != Percona {
+	if seen || wired || asked == Percona {
+		e := r.w.Existing(r.w.Ref(names.Postgres))
+		if e.Exists() {
+			r.live.cluster = &e.Object
+		}
+		r.live.clusterSpec = e.Record.At("spec")
+		r.readRendered(e.Record)
+	}
+	if r.live.rendered == nil {
+		r.readRendered(r.live.config)
+	}
+	if r.live.rendered == nil {
+		r.live.rendered = &Rendered{}
 		return
 	}
-	e := r.w.Existing(r.ref(names.Postgres))
-	if !e.Exists() {
+	r.live.recorded = true
+	if r.live.clusterSpec.Exists() {
 		return
 	}
-	r.live.cluster = &e.Object
-	r.live.clusterSpec = e.Object.At("spec")
-	if rendered, ok := ReadRendered(e.Object); ok {
-		r.live.rendered, r.live.recorded = rendered, true
+	if s, err := structpb.NewStruct(r.live.rendered.Spec); err == nil {
+		r.live.clusterSpec = observed.FromStruct(s)
 	}
+}
+
+func (r *resolver) readRendered(o observed.Object) {
+	record := o.Annotation(names.AnnotationRendered)
+	r.live.rendered, _ = memo.Do(r.memo, r.key("rendered"), []any{record}, func() (*Rendered, error) { return ReadRendered(record), nil })
 }
 
 func container(sts observed.Object) observed.Object {
@@ -138,12 +146,12 @@ func container(sts observed.Object) observed.Object {
 // really wired to: every server of the DittoFS operator with a PerconaPGCluster
 // runs on SQLite, because nothing reads the DATABASE_URL that it is given. While
 // there is no StatefulSet, the record on the ConfigMap says what it was.
-func liveDatabase(n string, sts *observed.Object, config observed.Object) *Database {
-	if sts == nil {
+func liveDatabase(n string, sts, config observed.Object) *Database {
+	if !sts.Exists() {
 		return recordedDatabase(config)
 	}
 	env := map[string]observed.Object{}
-	for _, e := range container(*sts).List("env") {
+	for _, e := range container(sts).List("env") {
 		env[e.String("name")] = e
 	}
 	secret := env[EnvHost].String("valueFrom", "secretKeyRef", "name")
@@ -195,19 +203,17 @@ func recordedDatabase(config observed.Object) *Database {
 }
 
 // liveClaims are the claim templates of the live StatefulSet, without status.
-func liveClaims(sts observed.Object) ([]corev1.PersistentVolumeClaim, error) {
-	b, err := json.Marshal(map[string]any{"l": sts.Value("spec", "volumeClaimTemplates").AsInterface()})
+func liveClaims(templates *structpb.Value) ([]corev1.PersistentVolumeClaim, error) {
+	b, err := json.Marshal(templates.AsInterface())
 	if err != nil {
 		return nil, err
 	}
-	var out struct {
-		L []corev1.PersistentVolumeClaim `json:"l"`
-	}
+	var out []corev1.PersistentVolumeClaim
 	if err := json.Unmarshal(b, &out); err != nil {
 		return nil, err
 	}
-	for i := range out.L {
-		out.L[i].Status = corev1.PersistentVolumeClaimStatus{}
+	for i := range out {
+		out[i].Status = corev1.PersistentVolumeClaimStatus{}
 	}
-	return out.L, nil
+	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/checksum"
+	"github.com/dittofs/function-dittoserver/internal/memo"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 )
@@ -33,6 +34,7 @@ type Resolution struct {
 // A resolver makes a Server of an Ask.
 type resolver struct {
 	w    *observed.World
+	memo *memo.Cache
 	ask  Ask
 	name string
 	live live
@@ -45,9 +47,9 @@ type resolver struct {
 
 // Resolve decides every value of the server. It reads what exists to hold what
 // contradicts it, and the Secrets that the spec names.
-func Resolve(w *observed.World, id observed.Identity, ask Ask) Resolution {
+func Resolve(w *observed.World, id observed.Identity, ask Ask, m *memo.Cache) Resolution {
 	r := &resolver{
-		w: w, ask: ask, name: id.Name,
+		w: w, memo: m, ask: ask, name: id.Name,
 		s: &Server{Name: id.Name, Namespace: id.Namespace},
 	}
 	r.readLive()
@@ -64,10 +66,8 @@ func Resolve(w *observed.World, id observed.Identity, ask Ask) Resolution {
 	return Resolution{Server: r.s, Errors: r.errs, Held: r.held, Warnings: r.warnings}
 }
 
-func (r *resolver) ref(res names.Resource) names.Ref {
-	all := names.All(r.name)
-	return all[slices.IndexFunc(all, func(ref names.Ref) bool { return ref.Resource == res })]
-}
+// key is what something of this server is remembered under.
+func (r *resolver) key(what string) string { return r.s.Namespace + "/" + r.s.Name + "/" + what }
 
 func (r *resolver) invalid(path string, value any, detail string) {
 	r.errs = append(r.errs, field.Invalid(r.ask.Path(path), value, detail))
@@ -197,7 +197,8 @@ func (r *resolver) storage() {
 // cannot be changed: the API server would refuse the whole object, and with it
 // every other change.
 func (r *resolver) holdClaims() {
-	got, err := liveClaims(*r.live.server)
+	templates := r.live.server.Value("spec", "volumeClaimTemplates")
+	got, err := memo.Do(r.memo, r.key("claims"), []any{templates}, func() ([]corev1.PersistentVolumeClaim, error) { return liveClaims(templates) })
 	if err != nil || len(got) == 0 {
 		return
 	}

@@ -62,7 +62,7 @@ func (c call) resolve(t *testing.T) Resolution {
 		a, errs := Decode(o.Spec(), observed.FromStruct(parse(t, c.defaults)))
 		id, held := Identify(req, o, a, c.namespace)
 		w := observed.New(req, o, id)
-		res := Resolve(w, id, a)
+		res := Resolve(w, id, a, nil)
 		res.Errors = append(append(errs, CheckIdentity(o, id)...), res.Errors...)
 		res.Held = append(held, res.Held...)
 		if !w.Pending() {

@@ -1,0 +1,331 @@
+package report
+
+import (
+	"testing"
+
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
+	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/internal/desired"
+	"github.com/dittofs/function-dittoserver/internal/dittofs"
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+func parse(t *testing.T, y string) *structpb.Struct {
+	t.Helper()
+	m := map[string]any{}
+	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
+		t.Fatal(err)
+	}
+	s, err := structpb.NewStruct(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// brief is a condition as a person reads it.
+type brief struct{ Status, Reason, Message string }
+
+func briefly(c Condition) brief { return brief{status(c), c.Reason, c.Message} }
+
+func TestAccepted(t *testing.T) {
+	out := func(r names.Resource, kind, name string, why desired.Reason, owner string, controlled bool) desired.LeftOut {
+		return desired.LeftOut{Ref: names.Ref{Resource: r, Kind: kind, Name: name}, Why: why, Owner: owner, Controlled: controlled}
+	}
+	cases := map[string]struct {
+		reason  string
+		res     server.Resolution
+		leftOut []desired.LeftOut
+		want    brief
+	}{
+		"Accepted": {
+			reason: "all is applied, and what is awaited is not refused",
+			leftOut: []desired.LeftOut{
+				out(names.Server, "StatefulSet", "files", desired.Awaited, "", false),
+				out(names.API, "Service", "files-api", desired.Unknown, "", false),
+			},
+			want: brief{"True", "SpecAccepted", "everything that the spec says is applied"},
+		},
+		"Warnings": {
+			reason: "standing warnings live here",
+			res:    server.Resolution{Warnings: []string{"spec.a: is odd", "spec.b: is odd"}},
+			want:   brief{"True", "AcceptedWithWarnings", "Warning: spec.a: is odd. Warning: spec.b: is odd"},
+		},
+		"Held": {
+			reason: "what is held is told before what is odd",
+			res:    server.Resolution{Held: []string{"spec.a: 1 is held at 2"}, Warnings: []string{"spec.b: is odd"}},
+			want:   brief{"False", "ChangeHeld", "spec.a: 1 is held at 2. Warning: spec.b: is odd"},
+		},
+		"Taken": {
+			reason:  "what is in the way is named, and what can be done",
+			res:     server.Resolution{Held: []string{"spec.a: 1 is held at 2"}},
+			leftOut: []desired.LeftOut{out(names.API, "Service", "files-api", desired.Taken, "nobody controls it", false)},
+			want: brief{"False", "NameTaken", "Service files-api exists and is not touched, because nobody controls it; " +
+				"delete it, or give this server another name, or, if it belongs to this server and may be overwritten, set spec.adoptExisting to true. spec.a: 1 is held at 2"},
+		},
+		"Controlled": {
+			reason:  "what somebody else controls cannot be adopted",
+			leftOut: []desired.LeftOut{out(names.API, "Service", "files-api", desired.Taken, "it is controlled by Deployment d", true)},
+			want:    brief{"False", "NameTaken", "Service files-api exists and is not touched, because it is controlled by Deployment d; delete it there, or give this server another name"},
+		},
+		"Deleting": {
+			reason:  "what is on its way out is waited for",
+			leftOut: []desired.LeftOut{out(names.Server, "StatefulSet", "files", desired.Deleting, "", false)},
+			want:    brief{"False", "NameTaken", "StatefulSet files is being deleted; it is created again when it is gone"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, briefly(accepted(tc.res, tc.leftOut))); diff != "" {
+				t.Errorf("%s\naccepted(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestAvailableAndProgressing(t *testing.T) {
+	percona := server.Database{Kind: server.Percona}
+	sqlite := server.Database{Kind: server.SQLite, Path: "/a"}
+	const (
+		describe = "See: kubectl -n default describe pod files-0"
+		logs     = ", and: kubectl -n default logs files-0 -c wait-for-postgres"
+	)
+	type want struct{ available, progressing brief }
+
+	cases := map[string]struct {
+		reason   string
+		database server.Database
+		target   server.Database
+		replicas int32
+		state    dittofs.State
+		ready    bool
+		want     want
+	}{
+		"WaitingForDatabase": {
+			reason: "a server waits for its database", database: percona, target: percona, replicas: 1,
+			want: want{
+				brief{"False", "NoReplicasAvailable", "the server does not exist yet"},
+				brief{"True", "WaitingForDatabase", "the server is created when its database is ready; the condition DatabaseReady says what that waits for"},
+			},
+		},
+		"Created": {
+			reason: "it is created with this answer", database: percona, target: percona, replicas: 1, ready: true,
+			want: want{
+				brief{"False", "NoReplicasAvailable", "the server does not exist yet"},
+				brief{"True", "StatefulSetUpdating", "the server is being created"},
+			},
+		},
+		"Starting": {
+			reason: "while the pod does not come up, the command that shows why", database: percona, target: percona, replicas: 1, ready: true,
+			state: dittofs.State{Exists: true, Replicas: 1, Current: true},
+			want: want{
+				brief{"False", "NoReplicasAvailable", "the server's pod is not ready. " + describe + logs},
+				brief{"True", "ScalingReplicas", "the server's pod is starting. " + describe + logs},
+			},
+		},
+		"StartingOnSQLite": {
+			reason: "there is no container that waits", database: sqlite, target: sqlite, replicas: 1, ready: true,
+			state: dittofs.State{Exists: true, Replicas: 1, Current: true},
+			want: want{
+				brief{"False", "NoReplicasAvailable", "the server's pod is not ready. " + describe},
+				brief{"True", "ScalingReplicas", "the server's pod is starting. " + describe},
+			},
+		},
+		"Running": {
+			reason: "all is well, whatever the database does", database: percona, target: percona, replicas: 1,
+			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
+			want: want{
+				brief{"True", "MinimumReplicasAvailable", "the server is running"},
+				brief{"False", "ReconcileComplete", "everything is up to date"},
+			},
+		},
+		"Rolling": {
+			reason: "the pod is replaced", database: percona, target: percona, replicas: 1, ready: true,
+			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1},
+			want: want{
+				brief{"True", "MinimumReplicasAvailable", "the server is running"},
+				brief{"True", "StatefulSetUpdating", "the server's pod is being replaced. " + describe + logs},
+			},
+		},
+		"Stopping": {
+			reason: "the server is to stop", database: percona, target: percona, replicas: 0, ready: true,
+			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
+			want: want{
+				brief{"True", "MinimumReplicasAvailable", "the server is running"},
+				brief{"True", "ScalingReplicas", "the number of replicas is being changed"},
+			},
+		},
+		"Stopped": {
+			reason: "and is stopped", database: percona, target: percona, replicas: 0, ready: true,
+			state: dittofs.State{Exists: true, Current: true},
+			want: want{
+				brief{"True", "Stopped", "the server is stopped, as spec.replicas asks"},
+				brief{"False", "ReconcileComplete", "everything is up to date"},
+			},
+		},
+		"Moving": {
+			reason: "a confirmed switch awaits its database", database: sqlite, target: percona, replicas: 1,
+			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
+			want: want{
+				brief{"True", "MinimumReplicasAvailable", "the server is running"},
+				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready; the condition DatabaseReady says what that waits for"},
+			},
+		},
+		"MovingToAnotherOfItsKind": {
+			reason:   "also to one of the same kind",
+			database: server.Database{Kind: server.External, Secret: "a"}, target: server.Database{Kind: server.External, Secret: "b"}, replicas: 1,
+			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
+			want: want{
+				brief{"True", "MinimumReplicasAvailable", "the server is running"},
+				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready; the condition DatabaseReady says what that waits for"},
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := &server.Server{Name: "files", Namespace: "default", Replicas: tc.replicas, Database: tc.database, Target: tc.target}
+			got := want{briefly(available(s, tc.state)), briefly(progressing(s, tc.state, pgstate.State{Ready: tc.ready}))}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
+				t.Errorf("%s\navailable(...), progressing(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestDatabaseReady(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		target server.DatabaseKind
+		state  pgstate.State
+		had    bool
+		want   []brief
+	}{
+		"Ready":          {reason: "as the database is", target: server.Percona, state: pgstate.State{Ready: true, Reason: "PostgreSQLReady", Message: "m"}, want: []brief{{"True", "PostgreSQLReady", "m"}}},
+		"NotReady":       {reason: "as the database is", target: server.External, state: pgstate.State{Reason: "CredentialsNotFound", Message: "m"}, had: true, want: []brief{{"False", "CredentialsNotFound", "m"}}},
+		"SQLite":         {reason: "a SQLite server has no such condition", target: server.SQLite, state: pgstate.State{Ready: true}},
+		"SQLiteOnceMore": {reason: "one that had it must not keep saying what was", target: server.SQLite, state: pgstate.State{Ready: true}, had: true, want: []brief{{"True", "NotUsed", "the server keeps its control plane in SQLite on its own volume"}}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			had := map[string]observed.Condition{}
+			if tc.had {
+				had[TypeDatabaseReady] = observed.Condition{Status: "True"}
+			}
+			var got []brief
+			for _, c := range databaseReady(&server.Server{Target: server.Database{Kind: tc.target}}, tc.state, had) {
+				got = append(got, briefly(c))
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\ndatabaseReady(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestBackupReady(t *testing.T) {
+	const on = `{metadata: {name: files-postgres, namespace: default}, spec: {backups: {enabled: true, pgbackrest: {repos: [{name: repo1}]}}}`
+	const done = on + `, status: {conditions: [{type: PGBackRestRepoHostReady, status: "True"}, {type: PGBackRestReplicaRepoReady, status: "True"}, {type: PGBackRestReplicaCreate, status: "True"}]}}`
+	const problem = "Secret s3 does not exist; create it"
+
+	cases := map[string]struct {
+		reason  string
+		backup  server.Backup
+		cluster string
+		had     bool
+		want    []brief
+	}{
+		"NotAsked": {reason: "there is no such condition where there are no backups"},
+		"Ready":    {reason: "a backup exists", backup: server.Backup{On: true}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},
+		"Starting": {reason: "none exists yet", backup: server.Backup{On: true}, cluster: on + "}", want: []brief{{"False", "RepositoryNotReady", "pgBackRest's repository host is not ready yet. See: kubectl -n default describe perconapgcluster files-postgres"}}},
+		"Waiting":  {reason: "backups begin with the database", backup: server.Backup{On: true}, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
+		"NoKeys":   {reason: "backups that cannot work are not begun, and the Secret is named", backup: server.Backup{Problem: problem}, want: []brief{{"False", "CredentialsNotFound", problem + ". Until then the database has no backups"}}},
+		"KeysGone": {reason: "nor ended", backup: server.Backup{On: true, Problem: problem}, cluster: done, want: []brief{{"False", "CredentialsNotFound", problem + ". Backups stay configured with the credentials that they had"}}},
+		"Kept":     {reason: "backups that are held go on", backup: server.Backup{On: true, Kept: true}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},
+		"Removed":  {reason: "whoever had backups is told that there are none", backup: server.Backup{Removed: true}, had: true, want: []brief{{"False", "BackupsOff", "the database has no backups, as the spec asks"}}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			had := map[string]observed.Condition{}
+			if tc.had {
+				had[TypeBackupReady] = observed.Condition{Status: "True"}
+			}
+			var cluster observed.Object
+			if tc.cluster != "" {
+				cluster = observed.FromStruct(parse(t, tc.cluster))
+			}
+			var got []brief
+			for _, c := range backupReady(&server.Server{Cluster: server.Cluster{Backup: tc.backup}}, cluster, had) {
+				got = append(got, briefly(c))
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\nbackupReady(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestEventsAreNews guards that an event is sent only for what the XR's
+// conditions do not say yet.
+func TestEventsAreNews(t *testing.T) {
+	ready := condition(TypeDatabaseReady, true, "PostgreSQLReady", "m")
+	cases := map[string]struct {
+		reason string
+		c      Condition
+		had    observed.Condition
+		want   bool
+	}{
+		"Known":            {reason: "an idle server has no news", c: ready, had: observed.Condition{Status: "True", Reason: "PostgreSQLReady", Message: "m"}},
+		"Status":           {reason: "another status is news", c: ready, had: observed.Condition{Status: "False", Reason: "PostgreSQLReady", Message: "m"}, want: true},
+		"Reason":           {reason: "so is another reason", c: ready, had: observed.Condition{Status: "True", Reason: "x", Message: "m"}, want: true},
+		"Message":          {reason: "another wording of the same is none", c: ready, had: observed.Condition{Status: "True", Reason: "PostgreSQLReady", Message: "x"}},
+		"HeldMessage":      {reason: "but what is held is in the message alone", c: condition(TypeAccepted, false, ReasonChangeHeld, "m"), had: observed.Condition{Status: "False", Reason: ReasonChangeHeld, Message: "x"}, want: true},
+		"Progressing":      {reason: "how a rollout is doing is none", c: condition(TypeProgressing, true, "x", "m")},
+		"First":            {reason: "how the database is, is news from the beginning", c: ready, want: true},
+		"FirstAccepted":    {reason: "that all is as expected is none", c: condition(TypeAccepted, true, ReasonSpecAccepted, "m")},
+		"FirstWarned":      {reason: "that it is not is", c: condition(TypeAccepted, true, ReasonWithWarnings, "m"), want: true},
+		"FirstUnavailable": {reason: "that a new server does not run yet is none", c: condition(TypeAvailable, false, ReasonNotAvailable, "m")},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			rsp := &fnv1.RunFunctionResponse{}
+			write(rsp, []Condition{tc.c}, map[string]observed.Condition{tc.c.Type: tc.had}, true)
+			if got := len(rsp.GetResults()) > 0; got != tc.want {
+				t.Errorf("%s: want an event: %t, got %v", tc.reason, tc.want, rsp.GetResults())
+			}
+			if len(rsp.GetConditions()) != 1 || rsp.GetConditions()[0].GetTarget() != fnv1.Target_TARGET_COMPOSITE_AND_CLAIM {
+				t.Errorf("%s: want the condition in any case, for the claim too, got %v", tc.reason, rsp.GetConditions())
+			}
+			for _, r := range rsp.GetResults() {
+				if r.GetTarget() != fnv1.Target_TARGET_COMPOSITE_AND_CLAIM {
+					t.Errorf("%s: want the event for the claim too, got %v", tc.reason, r)
+				}
+			}
+		})
+	}
+}
+
+func TestSeverity(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		of     string
+		want   fnv1.Severity
+	}{
+		"Warning": {reason: "a person has to do something", of: ReasonChangeHeld, want: fnv1.Severity_SEVERITY_WARNING},
+		"Missing": {reason: "here too", of: pgstate.ReasonCredentialsNotFound, want: fnv1.Severity_SEVERITY_WARNING},
+		"Normal":  {reason: "nothing is to be done", of: pgstate.ReasonReady, want: fnv1.Severity_SEVERITY_NORMAL},
+		"Waiting": {reason: "but to wait", of: pgstate.ReasonWaiting, want: fnv1.Severity_SEVERITY_NORMAL},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := severity(Condition{Reason: tc.of}); got != tc.want {
+				t.Errorf("%s: want %v, got %v", tc.reason, tc.want, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,366 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/dittofs/function-dittoserver/api/v1alpha1"
+	"github.com/dittofs/function-dittoserver/internal/desired"
+	"github.com/dittofs/function-dittoserver/internal/dittofs"
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+const xr = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`
+
+func world(t *testing.T, composed map[string]string) *observed.World {
+	t.Helper()
+	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{
+		Composite: &fnv1.Resource{Resource: parse(t, xr)},
+		Resources: map[string]*fnv1.Resource{},
+	}}
+	for k, y := range composed {
+		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+	}
+	return observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
+}
+
+func resolved(changes ...func(*server.Server)) *server.Server {
+	s := &server.Server{
+		Name: "files", Namespace: "default", Replicas: 1, APIPort: 8080,
+		JWT:      server.JWT{SecretName: "files-jwt-secret"},
+		Admin:    server.Admin{SecretName: "files-admin-bootstrap-credentials"},
+		Database: server.Database{Kind: server.Percona},
+		Target:   server.Database{Kind: server.Percona},
+		Cluster:  server.Cluster{Wanted: true, PostgresVersion: 16, DatabaseName: "dittofs", MetadataDatabaseName: "meta"},
+	}
+	for _, c := range changes {
+		c(s)
+	}
+	return s
+}
+
+func onSQLite(s *server.Server) {
+	s.Database, s.Cluster = server.Database{Kind: server.SQLite, Path: "/x"}, server.Cluster{}
+	s.Target = s.Database
+}
+
+func onExternal(s *server.Server) {
+	s.Database, s.Cluster = server.Database{Kind: server.External, Secret: "pg"}, server.Cluster{}
+	s.Target = s.Database
+}
+
+var running = dittofs.State{Exists: true, Replicas: 1, Ready: 1, Available: 1, Current: true}
+
+func TestReport(t *testing.T) {
+	ready := pgstate.State{
+		Ready: true, Reason: "PostgreSQLReady", Message: "m", ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
+		Host: "files-postgres-primary.default.svc", Port: "5432", Name: "dittofs", User: "dittofs",
+	}
+	type args struct {
+		server   *server.Server
+		database pgstate.State
+		answer   desired.Answer
+		composed map[string]string
+		problem  string
+		earlier  *fnv1.Resource
+		ttl      time.Duration
+	}
+	type want struct {
+		status v1alpha1.DittoServerStatus
+		ready  fnv1.Ready
+		ttl    time.Duration
+	}
+	endpoints := &v1alpha1.EndpointsStatus{API: "http://files-api.default.svc:8080", NFS: "files-adapter-nfs.default.svc:12049", SMB: "files-adapter-smb.default.svc:1445"}
+	secrets := &v1alpha1.SecretsStatus{Admin: "files-admin-bootstrap-credentials", JWT: "files-jwt-secret"}
+
+	cases := map[string]struct {
+		reason string
+		args   args
+		want   want
+	}{
+		"Ready": {
+			reason: "all is well: readiness is Crossplane's to find",
+			args:   args{server: resolved(), database: ready, answer: desired.Answer{Server: running, KeptEdits: []string{"spec.image"}}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, PerconaClusterName: "files-postgres",
+					Database: &v1alpha1.DatabaseStatus{
+						ClusterName: "files-postgres", State: "ready", Host: "files-postgres-primary.default.svc", Port: 5432, Name: "dittofs",
+						MetadataName: "meta", User: "dittofs", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16,
+						Instances: 2, ReadyInstances: 2, KeptEdits: []string{"spec.image"},
+					},
+					Endpoints: endpoints, Secrets: secrets,
+				},
+				ttl: time.Minute,
+			},
+		},
+		"Awaited": {
+			reason: "while the database is awaited the XR is not ready, and Crossplane asks soon",
+			args: args{server: resolved(), database: pgstate.State{Reason: "PerconaPGClusterNotFound"}, answer: desired.Answer{
+				LeftOut: []desired.LeftOut{{Ref: names.Ref{Resource: names.Server}, Why: desired.Awaited}},
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Pending", PerconaClusterName: "files-postgres",
+					Database:  &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16},
+					Endpoints: endpoints, Secrets: secrets,
+				},
+				ready: fnv1.Ready_READY_FALSE,
+				ttl:   10 * time.Second,
+			},
+		},
+		"Taken": {
+			reason: "what is in the way keeps the XR from being ready",
+			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{
+				Server: running, LeftOut: []desired.LeftOut{{Ref: names.Ref{Resource: names.API, Kind: "Service", Name: "files-api"}, Why: desired.Taken}},
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets},
+				ready:  fnv1.Ready_READY_FALSE,
+				ttl:    10 * time.Second,
+			},
+		},
+		"External": {
+			reason: "what the Secret says of the connection is no secret",
+			args:   args{server: resolved(onExternal), database: pgstate.State{Ready: true, Host: "pg", Port: " 6543\n", Name: "d", User: "u"}, answer: desired.Answer{Server: running}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets,
+					Database: &v1alpha1.DatabaseStatus{SecretName: "pg", Host: "pg", Port: 6543, Name: "d", User: "u"},
+				},
+				ttl: time.Minute,
+			},
+		},
+		"PortThatIsNone": {
+			reason: "what does not fit the schema is not reported: Crossplane would write no status at all",
+			args:   args{server: resolved(onExternal), database: pgstate.State{Ready: true, Host: "pg", Port: "99999999999999"}, answer: desired.Answer{Server: running}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets,
+					Database: &v1alpha1.DatabaseStatus{SecretName: "pg", Host: "pg"},
+				},
+				ttl: time.Minute,
+			},
+		},
+		"Stopped": {
+			reason: "a stopped server is stopped",
+			args:   args{server: resolved(onSQLite, func(s *server.Server) { s.Replicas = 0 }), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: dittofs.State{Exists: true, Current: true}}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Stopped", Endpoints: endpoints, Secrets: secrets},
+				ttl:    time.Minute,
+			},
+		},
+		"LoadBalancers": {
+			reason: "clients reach a load balancer by its address",
+			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: running}, composed: map[string]string{
+				"nfs": `{status: {loadBalancer: {ingress: [{hostname: nfs.example.com}]}}}`,
+				"smb": `{status: {loadBalancer: {ingress: [{}, {ip: "fd00::1"}]}}}`,
+				"api": `{status: {loadBalancer: {}}}`,
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Secrets: secrets,
+					Endpoints: &v1alpha1.EndpointsStatus{API: "http://files-api.default.svc:8080", NFS: "nfs.example.com:12049", SMB: "[fd00::1]:1445"},
+				},
+				ttl: time.Minute,
+			},
+		},
+		"Starting": {
+			reason: "a pod is watched, and the Secrets that it starts with are not",
+			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: dittofs.State{Exists: true, Replicas: 1}}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Pending", Replicas: 1, Endpoints: endpoints, Secrets: secrets},
+				ttl:    10 * time.Second,
+			},
+		},
+		"ShortTTLStays": {
+			reason: "an Input that asks for less gets it",
+			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{}, ttl: 3 * time.Second},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Pending", Endpoints: endpoints, Secrets: secrets},
+				ttl:    3 * time.Second,
+			},
+		},
+		"BackupCredentialsMissing": {
+			reason: "the Secret that backups wait for is not watched",
+			args:   args{server: resolved(), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: running}, problem: "Secret s3 does not exist; create it"},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, PerconaClusterName: "files-postgres", Endpoints: endpoints, Secrets: secrets,
+					Database: &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16},
+				},
+				ttl: 10 * time.Second,
+			},
+		},
+		"EarlierVerdict": {
+			reason: "what an earlier step found of the XR's readiness stays",
+			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: running}, earlier: &fnv1.Resource{Ready: fnv1.Ready_READY_TRUE}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets},
+				ready:  fnv1.Ready_READY_TRUE,
+				ttl:    time.Minute,
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			ttl := tc.args.ttl
+			if ttl == 0 {
+				ttl = time.Minute
+			}
+			rsp := &fnv1.RunFunctionResponse{Meta: &fnv1.ResponseMeta{Ttl: durationpb.New(ttl)}, Desired: &fnv1.State{Composite: tc.args.earlier}}
+			tc.args.server.Cluster.Backup.Problem = tc.args.problem
+			if err := Report(rsp, world(t, tc.args.composed), server.Resolution{Server: tc.args.server}, tc.args.database, tc.args.answer); err != nil {
+				t.Fatal(err)
+			}
+			got := want{
+				status: decode(t, rsp),
+				ready:  rsp.GetDesired().GetComposite().GetReady(),
+				ttl:    rsp.GetMeta().GetTtl().AsDuration(),
+			}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
+				t.Errorf("%s\nReport(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// decode decodes the status as strictly as the XRD's schema does.
+func decode(t *testing.T, rsp *fnv1.RunFunctionResponse) v1alpha1.DittoServerStatus {
+	t.Helper()
+	b, err := json.Marshal(rsp.GetDesired().GetComposite().GetResource().AsMap()["status"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out v1alpha1.DittoServerStatus
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&out); err != nil {
+		t.Errorf("the status does not fit the schema, so that Crossplane would write none: %v in %s", err, b)
+	}
+	return out
+}
+
+// TestReportLeavesTheXRAlone: an earlier step may have said things of the XR.
+func TestReportLeavesTheXRAlone(t *testing.T) {
+	rsp := &fnv1.RunFunctionResponse{Desired: &fnv1.State{Composite: &fnv1.Resource{
+		Resource:          parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {labels: {a: b}}, status: {theirs: 1, phase: Theirs}}`),
+		ConnectionDetails: map[string][]byte{"k": []byte("v")},
+	}}}
+	if err := Report(rsp, world(t, nil), server.Resolution{Server: resolved(onSQLite)}, pgstate.State{Ready: true}, desired.Answer{Server: running}); err != nil {
+		t.Fatal(err)
+	}
+	got := rsp.GetDesired().GetComposite()
+	s, _ := got.GetResource().AsMap()["status"].(map[string]any)
+	if s["theirs"] != 1.0 || s["phase"] != "Running" || got.GetResource().AsMap()["metadata"] == nil || string(got.GetConnectionDetails()["k"]) != "v" {
+		t.Errorf("Report(...): want what an earlier step wrote beside our status, got %v", got)
+	}
+}
+
+func TestInvalid(t *testing.T) {
+	const cluster = `{metadata: {name: files-postgres, namespace: default}, spec: {postgresVersion: 16}, status: {state: ready, postgres: {size: 1, ready: 1}}}`
+	const sts = `{metadata: {name: files, generation: 1}, spec: {replicas: 1}, status: {observedGeneration: 1, updatedReplicas: 1, readyReplicas: 1}}`
+	const invalid = `invalid DittoServer: spec.replicas: Invalid value: 7: must be between 0 and 1`
+	ready := pgstate.State{Ready: true, Reason: "PostgreSQLReady", Message: "m"}
+
+	cases := map[string]struct {
+		reason   string
+		server   *server.Server
+		database pgstate.State
+		composed map[string]string
+		want     map[string]brief
+	}{
+		"Nothing": {
+			reason:   "there is no database to speak of, and none is created",
+			server:   resolved(),
+			database: pgstate.State{Reason: "PerconaPGClusterNotFound", Message: "it is being created"},
+			want: map[string]brief{
+				"Accepted":      {"False", "InvalidSpec", invalid},
+				"DatabaseReady": {"False", "InvalidSpec", "there is no database, and none is created while the spec is invalid; the condition Accepted says what is wrong"},
+				"Available":     {"False", "NoReplicasAvailable", "the server does not exist yet"},
+				"Progressing":   {"False", "InvalidSpec", "nothing is created while the spec is invalid; the condition Accepted says what is wrong"},
+			},
+		},
+		"Good": {
+			reason:   "an invalid edit does not make a good database unready, nor a server that runs",
+			server:   resolved(),
+			database: ready,
+			composed: map[string]string{"postgres": cluster, "server": sts},
+			want: map[string]brief{
+				"Accepted":      {"False", "InvalidSpec", invalid},
+				"DatabaseReady": {"True", "PostgreSQLReady", "m"},
+				"Available":     {"True", "MinimumReplicasAvailable", "the server is running"},
+				"Progressing":   {"False", "ReconcileComplete", "everything is up to date"},
+			},
+		},
+		"SQLite": {
+			reason:   "a SQLite server has no such condition",
+			server:   resolved(onSQLite),
+			database: pgstate.State{Ready: true},
+			want: map[string]brief{
+				"Accepted":    {"False", "InvalidSpec", invalid},
+				"Available":   {"False", "NoReplicasAvailable", "the server does not exist yet"},
+				"Progressing": {"False", "InvalidSpec", "nothing is created while the spec is invalid; the condition Accepted says what is wrong"},
+			},
+		},
+		"Backups": {
+			reason:   "how the backups are is known all the same",
+			server:   resolved(),
+			database: ready,
+			composed: map[string]string{
+				"postgres": `{metadata: {name: files-postgres, namespace: default}, spec: {backups: {enabled: true, pgbackrest: {repos: [{name: repo1}]}}}}`, "server": sts,
+			},
+			want: map[string]brief{
+				"Accepted":      {"False", "InvalidSpec", invalid},
+				"DatabaseReady": {"True", "PostgreSQLReady", "m"},
+				"BackupReady":   {"False", "RepositoryNotReady", "pgBackRest's repository host is not ready yet. See: kubectl -n default describe perconapgcluster files-postgres"},
+				"Available":     {"True", "MinimumReplicasAvailable", "the server is running"},
+				"Progressing":   {"False", "ReconcileComplete", "everything is up to date"},
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			rsp := &fnv1.RunFunctionResponse{}
+			errs := field.ErrorList{field.Invalid(field.NewPath("spec", "replicas"), 7, "must be between 0 and 1")}
+			Invalid(rsp, world(t, tc.composed), server.Resolution{Server: tc.server, Errors: errs}, tc.database)
+			got := map[string]brief{}
+			for _, c := range rsp.GetConditions() {
+				s := "False"
+				if c.GetStatus() == fnv1.Status_STATUS_CONDITION_TRUE {
+					s = "True"
+				}
+				got[c.GetType()] = brief{s, c.GetReason(), c.GetMessage()}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\nInvalid(...): -want, +got:\n%s", tc.reason, diff)
+			}
+			fatal := []*fnv1.Result{{Severity: fnv1.Severity_SEVERITY_FATAL, Message: invalid, Target: fnv1.Target_TARGET_COMPOSITE.Enum()}}
+			if diff := cmp.Diff(fatal, rsp.GetResults(), protocmp.Transform()); diff != "" {
+				t.Errorf("%s\nInvalid(...): results: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestError(t *testing.T) {
+	errs := field.ErrorList{
+		field.Required(field.NewPath("spec", "a"), "the a"),
+		field.Invalid(field.NewPath("input", "defaults", "b"), 3, "must be 2"),
+	}
+	want := `invalid DittoServer: [spec.a: Required value: the a, input.defaults.b: Invalid value: 3: must be 2]`
+	if got := Error(errs).Error(); got != want {
+		t.Errorf("Error(...): want one message with every wrong field:\n%s\ngot:\n%s", want, got)
+	}
+}
