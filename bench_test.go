@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
@@ -19,6 +24,8 @@ import (
 // a request as a server of example/production.yaml has them, and beside it, on
 // the same request, in turns, and in the same run:
 //
+//   - function: an idle server, which is asked about again and again,
+//   - cold: the same by a function that was just started and remembers nothing,
 //   - proto: decoding the request and encoding the response, which is what no
 //     function can do without,
 //   - floor: a gRPC call of a function that does nothing but answer, which is
@@ -36,19 +43,16 @@ func BenchmarkRunFunction(b *testing.B) {
 	answer := deterministic(b, rsp)
 	call := floor(b, rsp, wire)
 
-	// In batches, so that each pays for its own garbage.
+	// In batches, so that each pays for its own garbage. Every call gets a
+	// request of its own, as over the wire: what is the same pointer is seen to
+	// be the same for nothing.
 	const batch = 25
-	var function, codec, sdk time.Duration
+	var function, cold, codec, sdk time.Duration
 	n := 0
 	for b.Loop() {
 		n += batch
-		function += cpu(func() {
-			for range batch {
-				if _, err := fn.RunFunction(b.Context(), req); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		function += runAll(b, requests(b, wire, batch), func() *Function { return fn })
+		cold += runAll(b, requests(b, wire, batch), func() *Function { return NewFunction(&captured{}, time.Minute, &source{}).Remembering() })
 		codec += cpu(func() {
 			for range batch {
 				if err := proto.Unmarshal(wire, &fnv1.RunFunctionRequest{}); err != nil {
@@ -70,23 +74,107 @@ func BenchmarkRunFunction(b *testing.B) {
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(n) }
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(per(function), "function-µs/call")
+	b.ReportMetric(per(cold), "cold-µs/call")
 	b.ReportMetric(per(codec), "proto-µs/call")
 	b.ReportMetric(per(sdk), "floor-µs/call")
 	b.ReportMetric(per(function)/per(sdk), "ratio")
+	b.ReportMetric(per(cold)/per(sdk), "cold-ratio")
 	b.ReportMetric(float64(len(wire)), "request-B")
 	b.ReportMetric(float64(len(answer)), "response-B")
 }
 
-// BenchmarkFunctionAlone is for profiles: the function and nothing else.
-func BenchmarkFunctionAlone(b *testing.B) {
-	req := productionRequest(b)
-	fn := NewFunction(&captured{}, time.Minute, &source{}).Remembering()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := fn.RunFunction(b.Context(), req); err != nil {
-			b.Fatal(err)
+// requests are n copies of a request, which share nothing.
+func requests(tb testing.TB, wire []byte, n int) []*fnv1.RunFunctionRequest {
+	tb.Helper()
+	out := make([]*fnv1.RunFunctionRequest, 0, n)
+	for range n {
+		req := &fnv1.RunFunctionRequest{}
+		if err := proto.Unmarshal(wire, req); err != nil {
+			tb.Fatal(err)
 		}
+		out = append(out, req)
 	}
+	runtime.GC()
+	return out
+}
+
+// runAll is the CPU time that the requests take.
+func runAll(tb testing.TB, reqs []*fnv1.RunFunctionRequest, fn func() *Function) time.Duration {
+	tb.Helper()
+	return cpu(func() {
+		for _, req := range reqs {
+			if _, err := fn().RunFunction(tb.Context(), req); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkFunctionAlone is for profiles: the function and nothing else, warm
+// and cold.
+func BenchmarkFunctionAlone(b *testing.B) {
+	wire := deterministic(b, productionRequest(b))
+	started := func() *Function { return NewFunction(&captured{}, time.Minute, &source{}).Remembering() }
+	warm := started()
+	for name, fn := range map[string]func() *Function{"warm": func() *Function { return warm }, "cold": started} {
+		b.Run(name, func(b *testing.B) {
+			// Taken in turns, so that no two calls after each other share one.
+			reqs := requests(b, wire, 50)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := fn().RunFunction(b.Context(), reqs[i%len(reqs)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestOneFunctionForAll asks one function about many servers at once, which it
+// must not mix up, and compares with a function of each server's own.
+func TestOneFunctionForAll(t *testing.T) {
+	var reqs []*fnv1.RunFunctionRequest
+	var want [][]byte
+	for _, e := range exampleXRs(t) {
+		w := watch(e.xr, e.input)
+		w.live(func(string) {
+			out, err := w.c.reconcile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			src := &source{}
+			rsp, err := NewFunction(&captured{}, time.Minute, src).RunFunction(t.Context(), proto.CloneOf(out.request))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// One that makes up secrets has no answer to compare with.
+			if src.n == 0 {
+				reqs, want = append(reqs, out.request), append(want, deterministic(t, rsp))
+			}
+		})
+	}
+	if len(reqs) < 20 {
+		t.Fatalf("only %d requests to compare", len(reqs))
+	}
+	fn := NewFunction(&captured{}, time.Minute, iotest.ErrReader(io.ErrUnexpectedEOF)).Remembering()
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range 3 * len(reqs) {
+				i = (i*(worker+1) + worker) % len(reqs)
+				rsp, err := fn.RunFunction(t.Context(), proto.CloneOf(reqs[i]))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !bytes.Equal(deterministic(t, rsp), want[i]) {
+					t.Errorf("request %d: a function that is asked about many servers answers otherwise than one that is not", i)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestBenchmarkRequest keeps the benchmark's request what it says it is.

@@ -78,8 +78,8 @@ func FuzzRunFunction(f *testing.F) {
 
 		log := &captured{}
 		src := &source{}
-		fn := NewFunction(log, time.Minute, src)
-		run := func() *fnv1.RunFunctionResponse {
+		fn := NewFunction(log, time.Minute, src).Remembering()
+		run := func(fn *Function) *fnv1.RunFunctionResponse {
 			src.n = 0
 			rsp, err := fn.RunFunction(t.Context(), proto.CloneOf(req))
 			if err != nil {
@@ -87,9 +87,12 @@ func FuzzRunFunction(f *testing.F) {
 			}
 			return rsp
 		}
-		rsp := run()
-		if again := run(); string(deterministic(t, rsp)) != string(deterministic(t, again)) {
+		rsp := run(fn)
+		if again := run(fn); string(deterministic(t, rsp)) != string(deterministic(t, again)) {
 			t.Errorf("the same request got two answers:\n%s", gocmpProto(rsp, again))
+		}
+		if again := run(NewFunction(log, time.Minute, src)); string(deterministic(t, rsp)) != string(deterministic(t, again)) {
+			t.Errorf("a function that remembers nothing answers the same request otherwise:\n%s", gocmpProto(rsp, again))
 		}
 		if tellable(t, req) {
 			return

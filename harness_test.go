@@ -87,7 +87,7 @@ func newCluster(xr object) *cluster {
 	log := &captured{}
 	src := &source{}
 	c := &cluster{
-		fn: NewFunction(log, time.Minute, src), log: log, src: src,
+		fn: NewFunction(log, time.Minute, src).Remembering(), log: log, src: src,
 		xr: clone(xr), store: map[key]object{}, refs: map[string]key{}, applied: map[key]object{},
 	}
 	if text(c.xr, "metadata", "uid") == "" {

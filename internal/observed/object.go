@@ -139,6 +139,10 @@ func (o Object) Label(k string) string { return o.String("metadata", "labels", k
 // Annotation is the value of an annotation.
 func (o Object) Annotation(k string) string { return o.String("metadata", "annotations", k) }
 
+// Created is when the object was created, in a form whose order is that of
+// time; empty for what was never in a cluster.
+func (o Object) Created() string { return o.String("metadata", "creationTimestamp") }
+
 // Deleting says whether somebody has deleted the object already.
 func (o Object) Deleting() bool { return o.Has("metadata", "deletionTimestamp") }
 

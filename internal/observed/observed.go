@@ -313,9 +313,10 @@ type XR struct {
 	Name string
 	// Namespace of a namespaced XR.
 	Namespace string
-	// UID is empty in an offline preview.
-	UID   string
-	Claim *Claim
+	// UID is empty in an offline preview, and so is Created.
+	UID     string
+	Created string
+	Claim   *Claim
 
 	o Object
 }
@@ -329,6 +330,7 @@ func ReadXR(req *fnv1.RunFunctionRequest) XR {
 		Name:       o.Name(),
 		Namespace:  o.Namespace(),
 		UID:        o.String("metadata", "uid"),
+		Created:    o.Created(),
 		o:          o,
 	}
 	if name := o.String("spec", "claimRef", "name"); name != "" {

@@ -72,8 +72,6 @@ func (r Rendered) postgresVersion() int {
 
 // A live is what exists and is ours.
 type live struct {
-	namespace string
-
 	// server is the StatefulSet, nil if there is none. database is what it is
 	// wired to, or was when it last existed; nil if there never was a server.
 	server   *observed.Object

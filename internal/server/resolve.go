@@ -61,6 +61,7 @@ func Resolve(w *observed.World, id observed.Identity, ask Ask, m *memo.Cache) Re
 	r.services()
 	r.logging()
 	r.database()
+	r.adminOfEarlierServer()
 	r.cluster()
 	r.unknown()
 	return Resolution{Server: r.s, Errors: r.errs, Held: r.held, Warnings: r.warnings}
@@ -299,6 +300,21 @@ func (r *resolver) adminChanged() {
 	v, ok := r.w.Secret(r.s.Admin.SecretName).Data(r.s.Admin.SecretKey)
 	if ok && checksum.Of(r.s.Salt(), v) != r.live.admin {
 		r.warn("identity.admin", "the password in Secret %s is not the one that the server was first started with, and the server reads it on its first start only; change the password on the server itself", r.s.Admin.SecretName)
+	}
+}
+
+// adminOfEarlierServer warns of a database that is older than this server: what
+// Percona keeps when a server is deleted has the administrator of then, while the
+// generated Secret was deleted with the server and made anew.
+func (r *resolver) adminOfEarlierServer() {
+	if !r.s.Admin.Generated || r.s.Target.Kind != Percona || r.w.XR.Created == "" || len(r.errs) > 0 {
+		return
+	}
+	database := r.w.Secret(names.ClusterCredentials(r.name))
+	admin := r.w.Existing(r.w.Ref(names.Admin)).Record
+	older := func(created string) bool { return created != "" && created < r.w.XR.Created }
+	if older(database.Created()) && !older(admin.Created()) {
+		r.warn("identity.admin.passwordSecretRef", "is not set, and Secret %s is older than this server: if a server of this name used the database before, its administrator still has the password of then, and not that of Secret %s. Name a Secret with the password of then", database.Name, r.s.Admin.SecretName)
 	}
 }
 

@@ -414,6 +414,7 @@ func TestValid(t *testing.T) {
 		"EndpointIPv6":              {reason: "an address is a host", call: call{spec: backup + `endpoint: "[fd00::1]:9000"}}}`}},
 		"Daily":                     {reason: "robfig/cron's words are Percona's", call: call{spec: backup + `endpoint: e, fullSchedule: "@daily", incrSchedule: "*/5 * * * *"}}}`}},
 		"PerconaOff":                {reason: "what is off is not looked at", call: call{spec: `{percona: {enabled: false, replicas: 99, storageSize: x, backup: {enabled: true}}}`}},
+		"DisabledDirectories":       {reason: "what is not asked for is not missed", call: call{spec: `{identity: {ldap: {enabled: false, url: "ldaps://x"}, kerberos: {enabled: false}}}`}},
 		"MetadataDatabase":          {reason: "a second database", call: call{spec: `{percona: {enabled: true, metadataDatabaseName: dittofs-meta}}`}},
 	}
 	for name, tc := range cases {

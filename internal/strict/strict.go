@@ -27,6 +27,8 @@ func Decode(doc map[string]any, into any, at func(path []string) *field.Path) (u
 	}
 	d := &decoder{target: reflect.TypeOf(into).Elem(), at: at}
 	rest, _ := d.sound(nil, doc).(map[string]any)
+	// A decoder leaves half of what it could not decode behind.
+	reflect.ValueOf(into).Elem().SetZero()
 	unknown, err = decode(rest, into)
 	if err != nil {
 		// It takes more than one value to be wrong here.
