@@ -266,8 +266,9 @@ func (c *cluster) apply(out *outcome) {
 		refs[name] = keyOf(want)
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.request.GetObserved().GetResources())) {
-		// To delete what is being deleted changes nothing.
-		if _, ok := refs[name]; !ok && at(c.store[c.refs[name]], "metadata", "deletionTimestamp") == nil {
+		// It deletes in the foreground, and so what somebody deletes with
+		// --cascade=orphan loses its dependents after all.
+		if _, ok := refs[name]; !ok {
 			out.deleted = append(out.deleted, c.refs[name])
 			delete(c.store, c.refs[name])
 			delete(c.applied, c.refs[name])
@@ -337,6 +338,13 @@ func (c *cluster) applyOne(name string, k key, want object) error {
 func immutable(live, next object) error {
 	if live["type"] != nil && live["type"] != next["type"] {
 		return fmt.Errorf("field type is immutable")
+	}
+	if at(live, "metadata", "deletionTimestamp") != nil {
+		had, _ := at(live, "metadata", "finalizers").([]any)
+		has, _ := at(next, "metadata", "finalizers").([]any)
+		if slices.ContainsFunc(has, func(f any) bool { return !slices.Contains(had, f) }) {
+			return fmt.Errorf("no new finalizers can be added if the object is being deleted: %v", has)
+		}
 	}
 	if text(live, "kind") != "StatefulSet" {
 		return nil

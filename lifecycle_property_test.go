@@ -813,18 +813,11 @@ func (l *life) fatalConditions(out outcome, had object) error {
 // nothingDropped: what exists and is ours stays in the answer.
 func (l *life) nothingDropped(before map[key]object, out outcome) error {
 	if len(out.deleted) > 0 {
-		for _, k := range out.deleted {
-			if !deleting(before[k]) {
-				return fmt.Errorf("%s exists, is ours, and is dropped", k)
-			}
-		}
+		return fmt.Errorf("%s exists, is ours, and is dropped", out.deleted[0])
 	}
 	for name, o := range out.request.GetObserved().GetResources() {
 		was := o.GetResource().AsMap()
 		is := out.response.GetDesired().GetResources()[name]
-		if deleting(was) {
-			continue
-		}
 		if is == nil {
 			return fmt.Errorf("%s (%s) is observed and dropped", name, keyOf(was))
 		}
@@ -852,14 +845,15 @@ func (l *life) nothingDropped(before map[key]object, out outcome) error {
 	return nil
 }
 
-// nothingTaken: what is somebody else's, or on its way out, is not composed.
+// nothingTaken: what is somebody else's is not composed, nor what is on its way
+// out, unless Crossplane knows it as this XR's.
 func (l *life) nothingTaken(before map[key]object, out outcome) error {
 	for name, r := range out.response.GetDesired().GetResources() {
 		o := before[keyOf(r.GetResource().AsMap())]
 		if o == nil || l.c.earlier.GetResources()[name] != nil {
 			continue
 		}
-		if deleting(o) {
+		if deleting(o) && out.request.GetObserved().GetResources()[name] == nil {
 			return fmt.Errorf("%s is being deleted, and composed", keyOf(o))
 		}
 		// Judged before Crossplane took it.
@@ -875,7 +869,7 @@ func (l *life) nothingTaken(before map[key]object, out outcome) error {
 		if o == nil || !deleting(o) && l.ours(o) {
 			continue
 		}
-		if !reflect.DeepEqual(o, l.c.store[k]) {
+		if out.request.GetObserved().GetResources()[name] == nil && !reflect.DeepEqual(o, l.c.store[k]) {
 			return fmt.Errorf("%s is not ours to change, and changed", k)
 		}
 		if !l.wanted(name) {
@@ -1078,6 +1072,11 @@ func (l *life) notReadyWhileGated(gate map[string]bool) error {
 	sts := l.object("server")
 	if sts == nil {
 		return fmt.Errorf("the XR is ready without a server")
+	}
+	for name, k := range l.keys() {
+		if deleting(l.c.store[k]) && l.wanted(name) {
+			return fmt.Errorf("the XR is ready, and %s is being deleted", k)
+		}
 	}
 	if wired := wiredTo(l.n, sts); !gate[gateOf(wired)] {
 		return fmt.Errorf("the XR is ready, and its database %s is not", wired)
@@ -1606,7 +1605,8 @@ func (l *life) deletionBegins() string {
 		return ""
 	}
 	set(o, "2026-01-02T00:00:00Z", "metadata", "deletionTimestamp")
-	l.forget(name)
+	had, _ := at(o, "metadata", "finalizers").([]any)
+	set(o, append(slices.Clone(had), "example.org/hold"), "metadata", "finalizers")
 	return "the deletion begins of " + keyOf(o).String()
 }
 

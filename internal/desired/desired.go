@@ -40,9 +40,11 @@ const (
 )
 
 // leaveOut is the only place that leaves something out. What exists and is ours
-// is never left out, whatever the database, the spec or the gate says; what
-// does not exist is created when the gate is open; what is somebody else's, or
-// on its way out, is not touched.
+// is never left out, whatever the database, the spec or the gate says, and even
+// if somebody has deleted it: Crossplane would strip its labels and delete it a
+// second time, in the foreground, which takes what it owns with it even where
+// that was to be orphaned. What does not exist is created when the gate is open;
+// what is somebody else's, or was found on its way out, is not touched.
 func leaveOut(p observed.Presence, gateOpen bool) Reason {
 	switch p {
 	case observed.Ours:
@@ -83,6 +85,9 @@ type LeftOut struct {
 type Answer struct {
 	Composed []Composed
 	LeftOut  []LeftOut
+	// Leaving are objects of the answer that somebody has deleted and that are
+	// not gone yet.
+	Leaving []names.Ref
 	// KeptEdits are the paths of a person's edits of the cluster that stay.
 	KeptEdits []string
 	// Server is how the StatefulSet is.
@@ -135,7 +140,10 @@ func (c *composer) add(r names.Resource, gateOpen bool, ready func(live observed
 	if err != nil {
 		return err
 	}
-	c.answer.Composed = append(c.answer.Composed, Composed{Resource: r, Object: m, Ready: e.Exists() && ready(e.Object)})
+	if e.Leaving {
+		c.answer.Leaving = append(c.answer.Leaving, c.w.Ref(r))
+	}
+	c.answer.Composed = append(c.answer.Composed, Composed{Resource: r, Object: m, Ready: e.Exists() && !e.Leaving && ready(e.Object)})
 	return nil
 }
 
@@ -211,7 +219,7 @@ func (c *composer) cluster() error {
 	}
 	served := c.w.Observed(names.Postgres).Exists() || c.w.PerconaCRD() == observed.CRDServed
 	return c.add(names.Postgres, served, ready, func(live observed.Object) (*structpb.Struct, error) {
-		inputs := []any{c.s, live.At("spec").Struct()}
+		inputs := []any{c.s, live.At("spec").Struct(), live.Deleting(), live.Strings("metadata", "finalizers")}
 		cluster, err := memo.Do(c.memo, c.key(string(names.Postgres)), inputs, func() (postgres.Composed, error) {
 			return postgres.Compose(c.s, live)
 		})

@@ -258,9 +258,9 @@ func TestCompose(t *testing.T) {
 			want:   want{composed: without("postgres"), leftOut: map[string]Reason{}},
 		},
 		"ServerDeleting": {
-			reason: "a StatefulSet on its way out is not touched",
-			call:   call{server: resolved(), ready: true, composed: map[string]string{"server": `{metadata: {deletionTimestamp: x}}`}},
-			want:   want{composed: without("server"), leftOut: map[string]Reason{"server": Deleting}},
+			reason: "a StatefulSet of ours is not left out because somebody deleted it: Crossplane would delete it once more, in the foreground",
+			call:   call{server: resolved(), composed: map[string]string{"server": `{metadata: {deletionTimestamp: x}}`}},
+			want:   want{composed: everything, leftOut: map[string]Reason{}},
 		},
 	}
 	for name, tc := range cases {

@@ -6,9 +6,11 @@
 package memo
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/utils/lru"
 )
 
@@ -70,11 +72,45 @@ func same(a, b any) bool {
 	case string:
 		bv, ok := b.(string)
 		return ok && av == bv
-	case proto.Message:
-		bv, ok := b.(proto.Message)
-		return ok && proto.Equal(av, bv)
+	case *structpb.Struct:
+		bv, ok := b.(*structpb.Struct)
+		return ok && structs(av, bv)
+	case *structpb.Value:
+		bv, ok := b.(*structpb.Value)
+		return ok && values(av, bv)
 	}
 	// Not apimachinery's Semantic.DeepEqual: to it 1Gi is 1024Mi, and an answer
 	// would depend on which of them was asked for first.
 	return reflect.DeepEqual(a, b)
+}
+
+// structs and values are proto.Equal for what requests are made of, without its
+// reflection, which cost more than all else that the function does. A nil Struct
+// and an empty one are the same to every reader.
+func structs(a, b *structpb.Struct) bool {
+	return maps.EqualFunc(a.GetFields(), b.GetFields(), values)
+}
+
+func values(a, b *structpb.Value) bool {
+	switch av := a.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		bv, ok := b.GetKind().(*structpb.Value_StringValue)
+		return ok && av.StringValue == bv.StringValue
+	case *structpb.Value_NumberValue:
+		bv, ok := b.GetKind().(*structpb.Value_NumberValue)
+		return ok && av.NumberValue == bv.NumberValue
+	case *structpb.Value_BoolValue:
+		bv, ok := b.GetKind().(*structpb.Value_BoolValue)
+		return ok && av.BoolValue == bv.BoolValue
+	case *structpb.Value_StructValue:
+		bv, ok := b.GetKind().(*structpb.Value_StructValue)
+		return ok && structs(av.StructValue, bv.StructValue)
+	case *structpb.Value_ListValue:
+		bv, ok := b.GetKind().(*structpb.Value_ListValue)
+		return ok && slices.EqualFunc(av.ListValue.GetValues(), bv.ListValue.GetValues(), values)
+	case *structpb.Value_NullValue:
+		_, ok := b.GetKind().(*structpb.Value_NullValue)
+		return ok
+	}
+	return b.GetKind() == nil
 }

@@ -49,7 +49,8 @@ const (
 	Ours
 	// Foreign exists and belongs to somebody else, or to nobody that we know.
 	Foreign
-	// Deleting exists and is on its way out.
+	// Deleting exists, is not known to Crossplane as this XR's, and is on its way
+	// out.
 	Deleting
 )
 
@@ -61,6 +62,8 @@ type Existing struct {
 	// Record is the object if it is Ours, or was before it was deleted: what is
 	// recorded on it holds as long as it can be read.
 	Record Object
+	// Leaving says that the object is Ours and that somebody has deleted it.
+	Leaving bool
 	// Owner describes who has the object if it is Foreign.
 	Owner string
 	// Controlled says that somebody controls the object, so that it can never
@@ -154,10 +157,7 @@ func (w *World) Existing(ref names.Ref) Existing {
 
 func (w *World) find(ref names.Ref) Existing {
 	if o := w.Observed(ref.Resource); o.Exists() {
-		if o.Deleting() {
-			return Existing{Presence: Deleting, Record: o}
-		}
-		return Existing{Presence: Ours, Object: o, Record: o}
+		return Existing{Presence: Ours, Object: o, Record: o, Leaving: o.Deleting()}
 	}
 	if ref.Resource == names.Postgres {
 		switch w.PerconaCRD() {

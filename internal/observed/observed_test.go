@@ -72,6 +72,7 @@ func TestExisting(t *testing.T) {
 	type want struct {
 		presence Presence
 		owner    string
+		leaving  bool
 	}
 	const nobody = "nobody controls it and it does not bear the labels of this server"
 
@@ -96,9 +97,9 @@ func TestExisting(t *testing.T) {
 			want:   want{presence: Ours},
 		},
 		"ObservedDeleting": {
-			reason: "what Crossplane observes may be on its way out",
+			reason: "what Crossplane observes may be on its way out, and is ours until it is gone",
 			args:   args{xr: namespaced, composed: map[string]string{"server": `{metadata: {name: files, deletionTimestamp: "2026-01-01T00:00:00Z"}}`}},
-			want:   want{presence: Deleting},
+			want:   want{presence: Ours, leaving: true},
 		},
 		"OursByController": {
 			reason: "its controller is this XR",
@@ -188,7 +189,7 @@ func TestExisting(t *testing.T) {
 			xr := ReadXR(req)
 			w := New(req, xr, Identity{Name: xr.ServerName(), Namespace: xr.ServerNamespace(""), AdoptExisting: tc.args.adopt})
 			e := w.Existing(names.All("files")[1])
-			if diff := cmp.Diff(tc.want, want{e.Presence, e.Owner}, cmp.AllowUnexported(want{})); diff != "" {
+			if diff := cmp.Diff(tc.want, want{e.Presence, e.Owner, e.Leaving}, cmp.AllowUnexported(want{})); diff != "" {
 				t.Errorf("%s\nExisting(...): -want, +got:\n%s", tc.reason, diff)
 			}
 			if e.Object.Exists() != (e.Presence == Ours) {

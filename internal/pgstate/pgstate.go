@@ -81,8 +81,11 @@ func ReadCluster(w *observed.World, n string) State {
 	case observed.Foreign:
 		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" exists and is not this server's; the condition Accepted says what to do")
 	case observed.Deleting:
-		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" is being deleted; it is created again when it is gone")
+		return leaving(ref.Name)
 	case observed.Ours:
+	}
+	if e.Leaving {
+		return leaving(ref.Name)
 	}
 
 	s := status(e.Object)
@@ -99,6 +102,10 @@ func ReadCluster(w *observed.World, n string) State {
 		return s.because(ReasonCredentialsNotFound, "PostgreSQL is ready, and "+missing+"; Percona's operator makes it")
 	}
 	return s
+}
+
+func leaving(cluster string) State {
+	return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+cluster+" is being deleted; it is created again when it is gone")
 }
 
 // status reads what Percona reports. Its state is set from another generation

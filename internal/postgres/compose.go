@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/crossplane/function-sdk-go/errors"
@@ -45,6 +46,9 @@ func Compose(s *server.Server, live observed.Object) (Composed, error) {
 		return Composed{}, errors.Wrap(err, "cannot record the rendered PerconaPGCluster")
 	}
 	meta, _ := cluster["metadata"].(map[string]any)
+	if live.Deleting() {
+		keepFinalizers(meta, live)
+	}
 	annotations, _ := meta["annotations"].(map[string]any)
 	if annotations == nil {
 		annotations = map[string]any{}
@@ -60,6 +64,19 @@ func Compose(s *server.Server, live observed.Object) (Composed, error) {
 	}
 	out.Object, err = structpb.NewStruct(cluster)
 	return out, errors.Wrap(err, "cannot convert the PerconaPGCluster")
+}
+
+// keepFinalizers leaves of our finalizers those that are there still: the API
+// server refuses new ones on an object that is being deleted, and Percona's
+// operator takes away each one that it is done with.
+func keepFinalizers(meta map[string]any, live observed.Object) {
+	ours, _ := meta["finalizers"].([]any)
+	there := live.Strings("metadata", "finalizers")
+	ours = slices.DeleteFunc(ours, func(f any) bool { return !slices.Contains(there, f.(string)) })
+	meta["finalizers"] = ours
+	if len(ours) == 0 {
+		delete(meta, "finalizers")
+	}
 }
 
 // hold puts in place what stays although the spec does not ask for it any more:

@@ -337,3 +337,33 @@ func TestQuantitiesAreCanonical(t *testing.T) {
 		t.Errorf("Compose(...): want a quantity as Percona writes it back, 1Gi, got %v", got)
 	}
 }
+
+// TestFinalizersOfWhatIsBeingDeleted guards that a cluster that is on its way out
+// can go on being applied: the API server refuses finalizers that it has not, and
+// one that is no longer sent would be taken away before Percona is done.
+func TestFinalizersOfWhatIsBeingDeleted(t *testing.T) {
+	s := resolved(func(s *server.Server) { s.Cluster.DeleteWithServer = true })
+	const pvc, ssl = "percona.com/delete-pvc", "percona.com/delete-ssl"
+	cases := map[string]struct {
+		reason string
+		meta   map[string]any
+		want   []string
+	}{
+		"Live":    {"both are wanted", map[string]any{}, []string{pvc, ssl}},
+		"Begun":   {"what is there stays", map[string]any{"deletionTimestamp": "x", "finalizers": []any{pvc, ssl, "foregroundDeletion"}}, []string{pvc, ssl}},
+		"Halfway": {"what Percona is done with does not come back", map[string]any{"deletionTimestamp": "x", "finalizers": []any{ssl}}, []string{ssl}},
+		"Orphan":  {"nothing is added", map[string]any{"deletionTimestamp": "x", "finalizers": []any{"orphan"}}, []string{}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			live, err := structpb.NewStruct(map[string]any{"metadata": tc.meta, "spec": map[string]any{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := compose(t, s, observed.FromStruct(live)).Object
+			if diff := cmp.Diff(tc.want, object(t, got).Strings("metadata", "finalizers")); diff != "" {
+				t.Errorf("%s\nfinalizers: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -67,8 +67,8 @@ func condition(typ string, ok bool, reason, message string) Condition {
 }
 
 // accepted says what became of the spec. Standing warnings live here.
-func accepted(res server.Resolution, leftOut []desired.LeftOut) Condition {
-	taken := taken(leftOut)
+func accepted(res server.Resolution, a desired.Answer) Condition {
+	taken := taken(a)
 	warnings := make([]string, 0, len(res.Warnings))
 	for _, w := range res.Warnings {
 		warnings = append(warnings, "Warning: "+w)
@@ -85,19 +85,27 @@ func accepted(res server.Resolution, leftOut []desired.LeftOut) Condition {
 	return condition(TypeAccepted, true, ReasonSpecAccepted, "everything that the spec says is applied")
 }
 
-// taken says which objects are left out because they are not ours.
-func taken(leftOut []desired.LeftOut) []string {
+// taken says which objects are left out because they are not ours, and which are
+// on their way out.
+func taken(a desired.Answer) []string {
 	var out []string
-	for _, l := range leftOut {
+	for _, ref := range a.Leaving {
+		out = append(out, leaving(ref))
+	}
+	for _, l := range a.LeftOut {
 		switch l.Why {
 		case desired.Taken:
 			out = append(out, l.Kind+" "+l.Name+" exists and is not touched, because "+l.Owner+"; "+makeWay(l))
 		case desired.Deleting:
-			out = append(out, l.Kind+" "+l.Name+" is being deleted; it is created again when it is gone")
+			out = append(out, leaving(l.Ref))
 		case desired.NotLeftOut, desired.Unknown, desired.Awaited:
 		}
 	}
 	return out
+}
+
+func leaving(ref names.Ref) string {
+	return ref.Kind + " " + ref.Name + " is being deleted; it is created again when it is gone"
 }
 
 // makeWay is what a person can do about an object that is in the way.
@@ -240,6 +248,6 @@ func severity(c Condition) fnv1.Severity {
 
 // missing says whether something is left out that stays so until somebody acts
 // or time passes.
-func missing(leftOut []desired.LeftOut) bool {
-	return slices.ContainsFunc(leftOut, func(l desired.LeftOut) bool { return l.Resource != names.Server || l.Why != desired.Awaited })
+func missing(a desired.Answer) bool {
+	return len(a.Leaving) > 0 || slices.ContainsFunc(a.LeftOut, func(l desired.LeftOut) bool { return l.Resource != names.Server || l.Why != desired.Awaited })
 }

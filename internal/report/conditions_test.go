@@ -42,6 +42,7 @@ func TestAccepted(t *testing.T) {
 		reason  string
 		res     server.Resolution
 		leftOut []desired.LeftOut
+		leaving []names.Ref
 		want    brief
 	}{
 		"Accepted": {
@@ -79,10 +80,15 @@ func TestAccepted(t *testing.T) {
 			leftOut: []desired.LeftOut{out(names.Server, "StatefulSet", "files", desired.Deleting, "", false)},
 			want:    brief{"False", "NameTaken", "StatefulSet files is being deleted; it is created again when it is gone"},
 		},
+		"Leaving": {
+			reason:  "so is what is in the answer all the same",
+			leaving: []names.Ref{{Resource: names.Server, Kind: "StatefulSet", Name: "files"}},
+			want:    brief{"False", "NameTaken", "StatefulSet files is being deleted; it is created again when it is gone"},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, briefly(accepted(tc.res, tc.leftOut))); diff != "" {
+			if diff := cmp.Diff(tc.want, briefly(accepted(tc.res, desired.Answer{LeftOut: tc.leftOut, Leaving: tc.leaving}))); diff != "" {
 				t.Errorf("%s\naccepted(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})

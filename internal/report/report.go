@@ -36,17 +36,17 @@ func Report(rsp *fnv1.RunFunctionResponse, w *observed.World, res server.Resolut
 	if res.Server.Cluster.Wanted {
 		cluster = clusterOf(w)
 	}
-	conditions := []Condition{accepted(res, a.LeftOut)}
+	conditions := []Condition{accepted(res, a)}
 	conditions = append(conditions, databaseReady(res.Server, database, had)...)
 	conditions = append(conditions, backupReady(res.Server, cluster, had)...)
 	conditions = append(conditions, available(res.Server, a.Server), progressing(res.Server, a.Server, database))
 	write(rsp, conditions, had, true)
 
-	awaited := !database.Ready || missing(a.LeftOut) || !a.Server.Settled(res.Server.Replicas) || res.Server.Cluster.Backup.Problem != ""
+	awaited := !database.Ready || missing(a) || !a.Server.Settled(res.Server.Replicas) || res.Server.Cluster.Backup.Problem != ""
 	if ttl := rsp.GetMeta().GetTtl().AsDuration(); awaited && ttl > awaitedTTL {
 		rsp.Meta.Ttl = durationpb.New(awaitedTTL)
 	}
-	return composite(rsp, w, xrStatus(w, res.Server, database, a), !database.Ready || missing(a.LeftOut))
+	return composite(rsp, w, xrStatus(w, res.Server, database, a), !database.Ready || missing(a))
 }
 
 // Invalid writes what is to be said of a server whose spec is refused: the
