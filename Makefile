@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: all build test lint generate render lifecycle image e2e playground clean
+.PHONY: all build test lint generate render lifecycle image e2e real playground playground-stop packages clean
 
 all: lint test build
 
@@ -32,8 +32,8 @@ lifecycle:
 image:
 	docker build . --tag function-dittoserver
 
-# A real control plane: see test/e2e.
-e2e playground:
+# A real control plane, for tests and for a person: see test/e2e.
+e2e real playground playground-stop packages:
 	$(MAKE) -C test/e2e $@
 
 clean:

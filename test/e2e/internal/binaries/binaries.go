@@ -1,0 +1,301 @@
+// Package binaries builds the programs of a control plane from their Go
+// modules. A machine needs Go, git and gcc for it, and no container runtime.
+//
+// Every program is pinned by a module of its own under tools/, so that the
+// version of one never decides the version of another. What is built is kept,
+// by name, version and Go toolchain, under $XDG_CACHE_HOME.
+package binaries
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	k8sVersion = "v1.34.2"
+
+	stampK8s        = "-X k8s.io/component-base/version.gitVersion=" + k8sVersion + " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+	stampCrossplane = "-X github.com/crossplane/crossplane-runtime/v2/pkg/version.version="
+)
+
+// A Binary is a program that is built from a Go module.
+type Binary struct {
+	// Name of the file that is built.
+	Name string
+
+	// Version of the program.
+	Version string
+
+	// Tool is the folder under tools/ whose go.mod pins the program.
+	Tool string
+
+	// Package that is built.
+	Package string
+
+	// LDFlags stamp the version: Crossplane compares it with what packages
+	// ask for.
+	LDFlags string
+
+	// CGO is whether the program needs a C compiler.
+	CGO bool
+}
+
+// The programs of a control plane.
+var (
+	Etcd                  = Binary{Name: "etcd", Version: "v3.6.6", Tool: "etcd", Package: "."}
+	KubeAPIServer         = kubernetes("kube-apiserver")
+	KubeControllerManager = kubernetes("kube-controller-manager")
+	Kubectl               = kubernetes("kubectl")
+
+	// CrossplaneCurrent is the version of Crossplane most tests run on,
+	// CrossplanePrevious the minor version before it.
+	CrossplaneCurrent  = crossplane("v2.4.0", "crossplane-v2.4")
+	CrossplanePrevious = crossplane("v2.3.4", "crossplane-v2.3")
+
+	// PerconaOperator is named as in its image: the API server takes the
+	// name of a client's binary for that of the field manager.
+	PerconaOperator = Binary{Name: "postgres-operator", Version: "v2.9.0", Tool: "percona", Package: "github.com/percona/percona-postgresql-operator/v2/cmd/postgres-operator", CGO: true}
+
+	CrossplaneCLI = Binary{Name: "crossplane-cli", Version: "v2.5.0", Tool: "crossplane-cli", Package: "github.com/crossplane/cli/v2/cmd/crossplane", LDFlags: stampCrossplane + "v2.5.0"}
+
+	// Crank is the Crossplane CLI before it moved to a repository of its own.
+	Crank = Binary{Name: "crank", Version: "v2.1.3", Tool: "crank", Package: "github.com/crossplane/crossplane/v2/cmd/crank", LDFlags: stampCrossplane + "v2.1.3"}
+)
+
+// All are the programs that the tests need, those that most tests need first.
+func All() []Binary {
+	return []Binary{Etcd, KubeAPIServer, KubeControllerManager, Kubectl, CrossplaneCurrent, PerconaOperator, CrossplanePrevious, CrossplaneCLI, Crank}
+}
+
+func kubernetes(name string) Binary {
+	return Binary{Name: name, Version: k8sVersion, Tool: "kubernetes", Package: "k8s.io/kubernetes/cmd/" + name, LDFlags: stampK8s}
+}
+
+func crossplane(version, tool string) Binary {
+	return Binary{Name: "crossplane", Version: version, Tool: tool, Package: "github.com/crossplane/crossplane/v2/cmd/crossplane", LDFlags: stampCrossplane + version}
+}
+
+// Path of the binary, whether it is built or not.
+func (b Binary) Path() (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+
+	key, err := b.key()
+	if err != nil {
+		return "", err
+	}
+
+	return filepath.Join(cache, key, b.Name), nil
+}
+
+// ModuleDir is the folder of the module cache that holds the source of the
+// supplied module in the version that b is built from.
+func (b Binary) ModuleDir(module string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+
+	out, err := goTool(context.Background(), filepath.Join(root, "tools", b.Tool), "list", "-m", "-f", "{{.Dir}}", module)
+	if err != nil {
+		return "", err
+	}
+
+	dir := strings.TrimSpace(out)
+	if dir == "" {
+		return "", fmt.Errorf("module %s is not downloaded", module)
+	}
+
+	return dir, nil
+}
+
+// key names the build. Beside name, version and toolchain it holds a hash of
+// everything else that decides what comes out.
+func (b Binary) key() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+
+	h := sha256.New()
+	fmt.Fprintln(h, b.Package, b.LDFlags, b.CGO)
+
+	for _, f := range []string{"go.mod", "go.sum", "main.go"} {
+		data, err := os.ReadFile(filepath.Join(root, "tools", b.Tool, f))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		h.Write(data)
+	}
+
+	return fmt.Sprintf("%s-%s-%s-%s", b.Name, b.Version, runtime.Version(), hex.EncodeToString(h.Sum(nil))[:8]), nil
+}
+
+// Build builds the binaries that are not built yet and tells w how far it is.
+func Build(ctx context.Context, w io.Writer, bs ...Binary) error {
+	start := time.Now()
+
+	built := 0
+	for i, b := range bs {
+		fresh, err := b.build(ctx, w, fmt.Sprintf("[%d/%d] %s %s", i+1, len(bs), b.Name, b.Version))
+		if err != nil {
+			return fmt.Errorf("cannot build %s %s: %w", b.Name, b.Version, err)
+		}
+		if fresh {
+			built++
+		}
+	}
+
+	if built > 0 {
+		fmt.Fprintf(w, "built %d of %d programs in %s\n", built, len(bs), time.Since(start).Round(time.Second))
+	}
+
+	return nil
+}
+
+func (b Binary) build(ctx context.Context, w io.Writer, what string) (bool, error) {
+	path, err := b.Path()
+	if err != nil {
+		return false, err
+	}
+
+	if _, err := os.Stat(path); err == nil {
+		return false, nil
+	}
+
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return false, err
+	}
+
+	// Another run may be building the same thing at this moment.
+	unlock, err := lock(filepath.Dir(path) + ".lock")
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+
+	if _, err := os.Stat(path); err == nil {
+		return false, nil
+	}
+
+	root, err := Root()
+	if err != nil {
+		return false, err
+	}
+	dir := filepath.Join(root, "tools", b.Tool)
+
+	fmt.Fprintf(w, "%s: getting its modules\n", what)
+	start := time.Now()
+
+	total, err := goTool(ctx, dir, "list", "-deps", b.Package)
+	if err != nil {
+		return false, err
+	}
+
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	defer os.Remove(tmp) //nolint:errcheck // It is renamed if all goes well.
+
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-ldflags", "-s -w "+b.LDFlags, "-o", tmp, b.Package)
+	cmd.Dir = dir
+	cmd.Env = b.env()
+
+	p := &progress{w: w, what: what, total: strings.Count(total, "\n"), start: start}
+	cmd.Stderr = p
+	stop := p.tick(15 * time.Second)
+	err = cmd.Run()
+	stop()
+
+	if err != nil {
+		return false, fmt.Errorf("%w\n%s", err, p.tail.String())
+	}
+
+	if err := os.Rename(tmp, path); err != nil {
+		return false, err
+	}
+
+	fmt.Fprintf(w, "%s: built in %s\n", what, time.Since(start).Round(time.Second))
+
+	return true, nil
+}
+
+func (b Binary) env() []string {
+	cgo := "CGO_ENABLED=0"
+	if b.CGO {
+		cgo = "CGO_ENABLED=1"
+	}
+
+	return append(os.Environ(), "GOWORK=off", cgo)
+}
+
+// Root is the folder of the module of the end-to-end tests.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+
+	for d := dir; ; d = filepath.Dir(d) {
+		for _, r := range []string{d, filepath.Join(d, "test", "e2e")} {
+			if _, err := os.Stat(filepath.Join(r, "tools", "etcd", "go.mod")); err == nil {
+				return r, nil
+			}
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("%s is not inside the repository", dir)
+		}
+	}
+}
+
+func cacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+
+	return filepath.Join(dir, "function-dittoserver-e2e"), nil
+}
+
+func goTool(ctx context.Context, dir string, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+
+	return stdout.String(), nil
+}
+
+// lock waits for the exclusive lock of a file. The kernel releases it with the
+// process, so a killed run leaves none behind.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+
+	return func() { _ = f.Close() }, nil
+}

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files from what is seen")
+
+// Golden compares text with a file under testdata.
+func Golden(t testing.TB, name, got string) {
+	t.Helper()
+
+	path := filepath.Join("testdata", name)
+
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s differs: -want, +got:\n%s\nIf it should, run the test with -update.", path, diff)
+	}
+}
+
+// volatile is what differs between two runs, in what kubectl prints.
+var volatile = []struct {
+	what *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
+	{regexp.MustCompile(`(Resource Version: +)\d+`), "${1}VERSION"},
+	{regexp.MustCompile(`(?m) +(\d+[smh])+$`), "   1m"},
+	{regexp.MustCompile(`(/pgbackrest/[a-z0-9-]+/[a-z0-9-]+-)[0-9a-f]{8}\b`), "${1}UID"},
+	{regexp.MustCompile(`-[0-9a-f]{7}\b`), "-1234567"},
+	{regexp.MustCompile(`-instance1-[a-z0-9]{4}\b`), "-instance1-abcd"},
+}
+
+// Stable replaces what differs between two runs in what kubectl prints: times,
+// ages, generated names.
+func Stable(s string) string {
+	for _, v := range volatile {
+		s = v.what.ReplaceAllString(s, v.with)
+	}
+
+	return s
+}

@@ -1,0 +1,172 @@
+package real
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
+)
+
+func copyLabels(name string) labels.Set { return labels.Set{"copy": name} }
+
+// copyPod makes a pod of the composed StatefulSet's template, on volumes of its
+// own and with a change.
+func (s *server) copyPod(name string, change func(*corev1.PodSpec)) {
+	s.t.Helper()
+
+	core := e2e.ControlPlane.Client
+	sts, err := core.AppsV1().StatefulSets(s.Name).Get(s.t.Context(), s.name, metav1.GetOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "copy-" + strings.ToLower(name), Labels: copyLabels(name)},
+		Spec:       *sts.Spec.Template.Spec.DeepCopy(),
+	}
+	for _, c := range sts.Spec.VolumeClaimTemplates {
+		p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: c.Name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	}
+	change(&p.Spec)
+
+	if _, err := core.CoreV1().Pods(s.Name).Create(s.t.Context(), p, metav1.CreateOptions{}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func setEnv(c *corev1.Container, name, value string) {
+	for i := range c.Env {
+		if c.Env[i].Name == name {
+			c.Env[i] = corev1.EnvVar{Name: name, Value: value}
+		}
+	}
+}
+
+func setSecretVolume(p *corev1.PodSpec, volume, secret string) {
+	for i := range p.Volumes {
+		if p.Volumes[i].Name == volume {
+			p.Volumes[i].Secret.SecretName = secret
+		}
+	}
+}
+
+// An outcome is how a container ends, or why it does not start.
+type outcome struct {
+	exit  int32
+	says  string
+	waits string
+}
+
+func (o outcome) of(statuses []corev1.ContainerStatus) error {
+	if len(statuses) != 1 {
+		return fmt.Errorf("there are %d containers", len(statuses))
+	}
+	st := statuses[0]
+
+	if o.waits != "" {
+		if w := st.State.Waiting; w == nil || w.Reason != o.waits || !strings.Contains(w.Message, o.says) {
+			return fmt.Errorf("it is not waiting for %s: %s", o.waits, state(st))
+		}
+		return nil
+	}
+
+	t := st.State.Terminated
+	if t == nil {
+		t = st.LastTerminationState.Terminated
+	}
+	if t == nil {
+		return fmt.Errorf("it has not ended: %s", state(st))
+	}
+	if t.ExitCode != o.exit || !regexp.MustCompile(o.says).MatchString(t.Message) {
+		return fmt.Errorf("it ended with %d and %q", t.ExitCode, t.Message)
+	}
+
+	return nil
+}
+
+func state(st corev1.ContainerStatus) string {
+	switch {
+	case st.State.Waiting != nil:
+		return st.State.Waiting.Reason + ": " + st.State.Waiting.Message
+	case st.State.Running != nil:
+		return "running"
+	}
+	return "ended"
+}
+
+// An authority signs certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pem  []byte
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+
+	a, err := makeAuthority(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func makeAuthority(name string) (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{key: key, cert: &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}}
+	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, key.Public(), key)
+	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+
+	return a, err
+}
+
+// sign a certificate for a name. It returns it and its key.
+func (a *authority) sign(t *testing.T, name string) (cert, key []byte) {
+	t.Helper()
+
+	cert, key, err := a.issue(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+func (a *authority) issue(name string) (cert, key []byte, err error) {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, k.Public(), a.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	kder, err := x509.MarshalECPrivateKey(k)
+
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: kder}), err
+}

@@ -1,0 +1,142 @@
+// Package real runs what a DittoServer is composed of: the DittoFS server,
+// PostgreSQL as Percona's operator sets it up, and pgBackRest. Everything is
+// taken from the API server, by a node that runs pods as processes.
+package real
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/controlplane"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/node"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/node/patroni"
+)
+
+func TestMain(m *testing.M) {
+	patroni.Main()
+	measureMemory()
+
+	e2e.Main(m, e2e.Options{
+		Configuration: controlplane.ConfigurationNamespaced,
+		Binaries:      []binaries.Binary{binaries.PerconaOperator, binaries.DittoFS, binaries.DFSCtl, binaries.VersityGW},
+	})
+}
+
+// startNode starts the node that all tests share. It lasts as long as the
+// control plane.
+var startNode = sync.OnceValues(func() (*node.Node, error) {
+	cp := e2e.ControlPlane
+	dir := filepath.Join(filepath.Dir(cp.Kubeconfig()), "node")
+
+	store, err := newS3(filepath.Join(dir, "s3"))
+	if err != nil {
+		return nil, err
+	}
+	images, err := node.Images(store.publicCA)
+	if err != nil {
+		return nil, err
+	}
+
+	cfg, err := clientcmd.BuildConfigFromFlags("", cp.Kubeconfig())
+	if err != nil {
+		return nil, err
+	}
+	cfg.QPS = -1
+	// Of Endpoints, which Patroni writes.
+	cfg.WarningHandler = rest.NoWarnings{}
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+
+	// A changed Secret is seen when the function is asked again.
+	if _, err := cp.Kubectl(context.Background(), "", "patch", "composition", "dittoserver", "--type=json",
+		"-p", `[{"op": "add", "path": "/spec/pipeline/0/input/ttl", "value": "`+ttl.String()+`"}]`); err != nil {
+		return nil, err
+	}
+
+	n, err := node.Start(context.Background(), node.Options{
+		Name:   "node",
+		Client: client,
+		Dir:    dir,
+		LogDir: filepath.Join(cp.LogDir(), "pods"),
+		Images: images,
+		Hosts:  map[string]string{publicS3: node.Gateway, privateS3: node.Gateway},
+		Ready:  node.Elect(client),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return n, store.start(cp.LogDir())
+})
+
+// slots are how many servers run at a time: each has a database of its own, and
+// a machine may have two cores.
+var slots = make(chan struct{}, 3)
+
+// parallel runs a test beside others, and gives it the node.
+func parallel(t *testing.T) *node.Node {
+	t.Helper()
+	t.Parallel()
+
+	slots <- struct{}{}
+	t.Cleanup(func() { <-slots })
+
+	n, err := startNode()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return n
+}
+
+// ttl of the function's answers in these tests.
+const ttl = 10 * time.Second
+
+// patience with what is started, on a machine that is loaded.
+const patience = 4 * time.Minute
+
+// until waits until a check passes. If it does not in time, the test ends with
+// what the check said last.
+func until(t testing.TB, what string, check func() error) {
+	t.Helper()
+
+	deadline := time.Now().Add(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s: %v", what, patience, err)
+		}
+
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("%s: %v", what, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// is whether a condition of an object is as it should be.
+func is(o *e2e.Object, typ, status string) error {
+	if c := o.Condition(typ); c.Status != status {
+		return fmt.Errorf("condition %s is %q, %s: %s", typ, c.Status, c.Reason, c.Message)
+	}
+	return nil
+}
+
+var errNone = errors.New("there is none")

@@ -1,0 +1,118 @@
+package real
+
+import (
+	"encoding/base64"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
+)
+
+// What the server reads at its start rolls its pod when it changes, without
+// anyone touching the XR, and nothing else does.
+func TestRotation(t *testing.T) {
+	parallel(t)
+
+	s := newServer(t, "files", percona+`
+  identity: {jwt: {secretRef: {name: my-jwt, key: key}}}
+`)
+	s.setSecret("my-jwt", "key", "the first key of at least thirty-two characters")
+	s.waitReady()
+	s.login().createShare("/export")
+
+	s.nothingRolls()
+
+	// Percona's way: a new password without its verifier, which the operator
+	// then makes, and sets in the database. It does not watch that Secret.
+	s.rolls("a new database password", func() {
+		s.Patch("secret", "files-postgres-pguser-dittofs", `{"data": {"password": "`+base64.StdEncoding.EncodeToString([]byte("anotherPassword1"))+`", "verifier": null}}`)
+		s.Kubectl("annotate", "--overwrite", "postgrescluster", "files-postgres", "test/rotated=1")
+	})
+
+	s.rolls("a new JWT key", func() { s.setSecret("my-jwt", "key", "the second key of at least thirty-two characters") })
+
+	// The operator makes a new one then, and signs its certificates anew.
+	s.rolls("a new CA", func() {
+		s.Kubectl("delete", "secret", "files-postgres-cluster-ca-cert")
+		s.Kubectl("annotate", "--overwrite", "postgrescluster", "files-postgres", "test/rotated=2")
+	})
+}
+
+func (s *server) setSecret(name, key, value string) {
+	s.t.Helper()
+
+	s.Apply(fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\nstringData: {%s: %q}\n", name, key, value))
+}
+
+// rolls checks that a change of a Secret rolls the server's pod, and that the
+// server works again then.
+func (s *server) rolls(what string, change func()) {
+	s.t.Helper()
+
+	before := s.serverPod()
+	revision := s.Get("statefulset", s.name).String("status", "updateRevision")
+	changed := time.Now()
+	change()
+
+	s.wait("statefulset", s.name, func(o *e2e.Object) error {
+		if r := o.String("status", "updateRevision"); r == revision {
+			return fmt.Errorf("its pod template has not changed")
+		}
+		return nil
+	})
+	s.t.Logf("%s rolled the pod after %s", what, time.Since(changed).Round(time.Second/10))
+
+	s.waitPod(s.serverLabels(), successor(before))
+	s.waitHealth("reachable")
+	s.login().wantShare("/export")
+	s.usesPostgreSQL("dittofs")
+	s.waitReady()
+}
+
+// nothingRolls checks that the server's pod stays through a day of reconciles,
+// and through changes that do not concern it.
+func (s *server) nothingRolls() {
+	s.t.Helper()
+
+	before := s.serverPod()
+	sts := s.Get("statefulset", s.name)
+
+	const reconciles = 24
+	for i := range reconciles {
+		s.Kubectl("annotate", "--overwrite", "dittoserver", s.name, fmt.Sprintf("test/reconcile=%d", i))
+	}
+	for _, p := range []string{
+		`{"metadata": {"labels": {"team": "a"}}}`,
+		`{"spec": {"service": {"annotations": {"a": "b"}}}}`,
+		`{"spec": {"percona": {"resources": {"requests": {"cpu": "10m"}}}}}`,
+		`{"spec": {"percona": {"storageSize": "11Gi"}}}`,
+	} {
+		s.Patch("dittoserver", s.name, p)
+	}
+
+	// All that has been applied when the Service and the cluster have it, and
+	// the database has restarted for it.
+	s.wait("service", s.name+"-api", func(o *e2e.Object) error {
+		if o.GetAnnotations()["a"] != "b" {
+			return fmt.Errorf("it has annotations %v", o.GetAnnotations())
+		}
+		return nil
+	})
+	s.waitPod(s.databaseLabels(), func(p *corev1.Pod) error {
+		for _, c := range p.Spec.Containers {
+			if c.Name == "database" && c.Resources.Requests.Cpu().String() == "10m" {
+				return podReady(p)
+			}
+		}
+		return fmt.Errorf("it has not the resources that are asked for")
+	})
+	s.waitReady()
+
+	if got, want := s.Get("statefulset", s.name).GetGeneration(), sts.GetGeneration(); got != want {
+		s.t.Errorf("the StatefulSet was changed: generation %d, was %d", got, want)
+	}
+	s.samePod(before)
+}

@@ -1,0 +1,208 @@
+package trouble
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/controlplane"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
+)
+
+// A server with a database on a cluster without Percona's operator says so,
+// gets everything else, and heals when the operator is installed. It is the
+// first test: the control plane begins without Percona.
+func TestPerconaInstalledLater(t *testing.T) {
+	ns := e2e.NewNamespace(t)
+	ns.Apply(server("files", withDatabase))
+
+	ns.WaitCondition("dittoserver", "files", "DatabaseReady", "False", "PerconaOperatorNotInstalled")
+	ns.WaitCondition("dittoserver", "files", "Synced", "True", "ReconcileSuccess")
+	ns.Wait("configmap", "files-config", nil)
+	ns.Wait("service", "files-api", nil)
+	ns.Wait("secret", "files-jwt-secret", nil)
+	ns.Missing("statefulset", "files")
+
+	if err := e2e.ControlPlane.InstallPercona(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	ns.RunDatabase("files")
+	ns.RunServer("files")
+	ns.WaitCondition("dittoserver", "files", "DatabaseReady", "True", "PostgreSQLReady")
+	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
+}
+
+// A running server is idle through restarts of the function and of Crossplane,
+// and through an upgrade of the function: nothing that it is made of changes.
+func TestRestartsAndUpgrade(t *testing.T) {
+	ns := e2e.NewNamespace(t)
+	running(ns, "files")
+	before := ns.Snapshot("files")
+
+	t.Run("function restarted", func(t *testing.T) {
+		revision := activeRevision(t)
+		pods := e2e.Kubectl(t, "-n", controlplane.SystemNamespace, "delete", "pod", "-l", "pkg.crossplane.io/revision="+revision)
+		t.Log(pods)
+		ns.Reconcile("files")
+		e2e.Same(t, "after it", before, ns.Snapshot("files"))
+	})
+
+	t.Run("Crossplane restarted", func(t *testing.T) {
+		if err := e2e.ControlPlane.RestartCrossplane(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ns.Reconcile("files")
+		e2e.Same(t, "after it", before, ns.Snapshot("files"))
+	})
+
+	t.Run("function upgraded", func(t *testing.T) {
+		if err := e2e.ControlPlane.Release(t.Context(), controlplane.NextVersion); err != nil {
+			t.Fatal(err)
+		}
+
+		old := activeRevision(t)
+		e2e.Kubectl(t, "patch", "function", controlplane.FunctionName, "--type=merge", "-p",
+			fmt.Sprintf(`{"spec": {"package": "ghcr.io/dittofs/function-dittoserver:%s"}}`, controlplane.NextVersion))
+		e2e.Eventually(t, "another revision of the function", func() error {
+			if r := activeRevision(t); r == old {
+				return fmt.Errorf("%s is still active", r)
+			}
+			return nil
+		})
+		e2e.Cluster(t).WaitCondition("function", controlplane.FunctionName, "Healthy", "True", "HealthyPackageRevision")
+		ns.Reconcile("files")
+		e2e.Same(t, "after it", before, ns.Snapshot("files"))
+	})
+
+	// It goes on being looked after.
+	ns.Kubectl("delete", "configmap", "files-config")
+	ns.Wait("configmap", "files-config", nil)
+}
+
+// With the example's DeploymentRuntimeConfig the function runs twice, and is
+// ready when its health says so.
+func TestRuntimeConfig(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(e2e.Repository(t), "example", "runtimeconfig.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e2e.Apply(t, string(data))
+	e2e.Kubectl(t, "patch", "function", controlplane.FunctionName, "--type=merge", "-p", `{"spec": {"runtimeConfigRef": {"name": "function-dittoserver"}}}`)
+
+	// Crossplane makes another revision for it.
+	system := e2e.NamespaceOf(t, controlplane.SystemNamespace)
+	system.Eventually("two replicas of the function", func() error {
+		o, err := system.Find("deployment", activeRevision(t))
+		if err != nil {
+			return err
+		}
+		if o == nil || o.Value("status", "readyReplicas") != int64(2) {
+			return fmt.Errorf("the Deployment of %s is %v", activeRevision(t), o)
+		}
+		return nil
+	})
+	e2e.Cluster(t).WaitCondition("function", controlplane.FunctionName, "Healthy", "True", "HealthyPackageRevision")
+
+	ns := e2e.NewNamespace(t)
+	running(ns, "files")
+}
+
+func activeRevision(t *testing.T) string {
+	t.Helper()
+
+	return e2e.Cluster(t).Get("function", controlplane.FunctionName).String("status", "currentRevision")
+}
+
+// running makes a server with a database and waits until it runs.
+func running(ns *e2e.Namespace, name string) {
+	ns.RunDatabase(name)
+	ns.RunServer(name)
+	ns.Apply(server(name, withDatabase))
+	ns.WaitCondition("dittoserver", name, "Ready", "True", "Available")
+}
+
+// The ClusterRole beside the function gives Crossplane what it needs, and
+// nothing else: without a verb a server says what is forbidden, and goes on
+// when it is allowed again.
+func TestPermissions(t *testing.T) {
+	role, err := os.ReadFile(filepath.Join(e2e.Repository(t), "example", "rbac.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// Which of get, list and watch Crossplane reads with depends on its version
+	// and on the API server's. So it is the verbs that write which are taken
+	// away.
+	parsed := struct {
+		Rules []struct {
+			APIGroups []string `json:"apiGroups"`
+			Resources []string `json:"resources"`
+			Verbs     []string `json:"verbs"`
+		}
+	}{}
+	if err := yaml.Unmarshal(role, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range parsed.Rules {
+		if diff := cmp.Diff([]string{"get", "list", "watch", "create", "patch"}, r.Verbs); diff != "" {
+			t.Errorf("verbs for %s: -needed, +given:\n%s", r.Resources, diff)
+		}
+	}
+
+	ns := e2e.NewNamespace(t)
+	for _, c := range []struct{ resource, kind, spec, object string }{
+		{"statefulsets", "statefulset", `{storage: {metadataSize: 1Gi}}`, ""},
+		{"perconapgclusters", "perconapgcluster", withDatabase, "-postgres"},
+	} {
+		for _, verb := range []string{"create", "patch"} {
+			name := c.kind[:4] + "-" + verb
+			t.Run(verb+" "+c.resource, func(t *testing.T) {
+				ns := ns.For(t)
+
+				without := parsed
+				without.Rules = slices.Clone(parsed.Rules)
+				for i, r := range without.Rules {
+					if r.Resources[0] == c.resource {
+						without.Rules[i].Verbs = slices.DeleteFunc(slices.Clone(r.Verbs), func(v string) bool { return v == verb })
+					}
+				}
+				rules, err := json.Marshal(without.Rules)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e2e.Kubectl(t, "patch", "clusterrole", "function-dittoserver", "--type=merge", "-p", `{"rules": `+string(rules)+`}`)
+				crossplaneMay(t, verb, c.resource, "no")
+
+				ns.Apply(server(name, c.spec))
+				ns.WaitMessage("dittoserver", name, "Synced", "False", "cannot "+verb+" resource \""+c.resource+"\"")
+				ns.Missing(c.kind, name+c.object)
+
+				e2e.Apply(t, string(role))
+				crossplaneMay(t, verb, c.resource, "yes")
+				ns.Wait(c.kind, name+c.object, nil)
+			})
+		}
+	}
+}
+
+// crossplaneMay waits until Crossplane may, or may not, do something.
+func crossplaneMay(t *testing.T, verb, resource, want string) {
+	t.Helper()
+
+	e2e.Eventually(t, "permission to "+verb+" "+resource+": "+want, func() error {
+		// kubectl fails where the answer is no.
+		got, _ := e2e.ControlPlane.Kubectl(t.Context(), "", "auth", "can-i", verb, resource, "-A", "--as=system:serviceaccount:crossplane-system:crossplane")
+		if got := strings.TrimSpace(got); got != want && !strings.HasSuffix(got, "\n"+want) {
+			return fmt.Errorf("kubectl auth can-i says %s", got)
+		}
+		return nil
+	})
+}
