@@ -1714,7 +1714,7 @@ func (l *life) functionUpgraded() string {
 	for _, name := range []string{"server", "config", "postgres"} {
 		k := l.keys()[name]
 		o := l.c.store[k]
-		if o == nil || deleting(o) || !l.ours(o) {
+		if o == nil || !l.ours(o) {
 			continue
 		}
 		for _, m := range []map[key]object{l.c.store, l.c.applied} {
@@ -1736,7 +1736,7 @@ func (l *life) functionUpgraded() string {
 		}
 	}
 	sts, c := l.object("server"), l.object("postgres")
-	if named(sts, "dittofs", "spec", "template", "spec", "containers") == nil || !l.ours(sts) || deleting(sts) {
+	if named(sts, "dittofs", "spec", "template", "spec", "containers") == nil || !l.ours(sts) {
 		return "the function is upgraded"
 	}
 	if text(l.merged(), "image") == "" {
@@ -1745,7 +1745,7 @@ func (l *life) functionUpgraded() string {
 	if i := named(sts, "wait-for-postgres", "spec", "template", "spec", "initContainers"); i != nil && text(l.merged(), "percona", "image") == "" {
 		l.aged["init"] = text(i, "image")
 	}
-	if c != nil && !deleting(c) && l.ours(c) && text(l.merged(), "percona", "image") == "" {
+	if c != nil && l.ours(c) && text(l.merged(), "percona", "image") == "" {
 		l.aged["postgres"], l.aged["pgbackrest"] = text(c, "spec", "image"), text(c, "spec", "backups", "pgbackrest", "image")
 	}
 	return "the function is upgraded"

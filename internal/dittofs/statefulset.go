@@ -50,9 +50,10 @@ func StatefulSet(s *server.Server, checksums map[string]string) *appsv1.Stateful
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.AppsV1, Kind: "StatefulSet"},
 		ObjectMeta: meta(s, s.Name),
 		Spec: appsv1.StatefulSetSpec{
-			Replicas:    ptr.To(s.Replicas),
-			ServiceName: names.HeadlessService(s.Name),
-			Selector:    &metav1.LabelSelector{MatchLabels: names.Labels(s.Name)},
+			Replicas:            ptr.To(s.Replicas),
+			ServiceName:         names.HeadlessService(s.Name),
+			PodManagementPolicy: s.PodManagement,
+			Selector:            &metav1.LabelSelector{MatchLabels: names.Labels(s.Name)},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: names.Labels(s.Name), Annotations: annotations},
 				Spec: corev1.PodSpec{

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -136,6 +137,13 @@ func (r *resolver) pod() {
 	r.s.GracePeriodSeconds = or(spec.TerminationGracePeriodSeconds, defaultGracePeriodSeconds)
 	if r.s.GracePeriodSeconds < minGracePeriodSeconds {
 		r.invalid("terminationGracePeriodSeconds", r.s.GracePeriodSeconds, fmt.Sprintf("must be at least %d: the server needs up to 30 seconds, after 5 in which it is taken out of its Services", minGracePeriodSeconds))
+	}
+	// With OrderedReady, Kubernetes' default, a pod that never became ready is
+	// not replaced, not even when what ailed it is corrected
+	// (https://github.com/kubernetes/kubernetes/issues/67250).
+	r.s.PodManagement = appsv1.ParallelPodManagement
+	if live := r.live.server; live != nil {
+		r.s.PodManagement = appsv1.PodManagementPolicyType(cmp.Or(live.String("spec", "podManagementPolicy"), string(appsv1.OrderedReadyPodManagement)))
 	}
 	r.s.Resources = r.resources("resources", spec.Resources)
 	r.s.SecurityContext = spec.SecurityContext

@@ -5,6 +5,7 @@
 package server
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -34,12 +35,14 @@ type Server struct {
 	SecurityContext    *corev1.SecurityContext
 	PodSecurityContext *corev1.PodSecurityContext
 	Storage            Storage
-	APIPort            int32
-	JWT                JWT
-	Admin              Admin
-	Service            Service
-	AdapterService     Service
-	Logging            Logging
+	// PodManagement of the StatefulSet, which cannot be changed.
+	PodManagement  appsv1.PodManagementPolicyType
+	APIPort        int32
+	JWT            JWT
+	Admin          Admin
+	Service        Service
+	AdapterService Service
+	Logging        Logging
 
 	// Database is what the server is wired to in this answer, Target what it
 	// is going to be wired to. They differ while a confirmed switch awaits the

@@ -61,6 +61,8 @@ func TestServer(t *testing.T) {
 	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
 	ns.WaitCondition("dittoserver", "files", "Synced", "True", "ReconcileSuccess")
 
+	ns.Settle("files")
+
 	e2e.Golden(t, "get.txt", e2e.Stable(ns.Kubectl("get", "dittoserver")))
 	e2e.Golden(t, "describe.txt", e2e.Stable(withoutEvents(ns.Kubectl("describe", "dittoserver", "files"))))
 

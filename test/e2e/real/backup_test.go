@@ -143,10 +143,20 @@ func (s *server) waitStanza() {
 func (s *server) pgbackrest(args ...string) string {
 	s.t.Helper()
 
-	out, err := s.inDatabase("", append([]string{"pgbackrest", "--stanza=db", "--log-level-console=warn"}, args...)...)
+	var out string
+	var err error
+	until(s.t, "end of another pgBackRest", func() error {
+		out, err = s.inDatabase("", append([]string{"pgbackrest", "--stanza=db", "--log-level-console=warn"}, args...)...)
+		// The operator may be at it: one at a time has the lock.
+		if err != nil && strings.Contains(err.Error(), "exit status 50") {
+			return err
+		}
+		return nil
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
+
 	return out
 }
 
