@@ -2,7 +2,6 @@ package namespaced
 
 import (
 	"encoding/json"
-	"errors"
 	"testing"
 	"time"
 
@@ -45,13 +44,7 @@ func TestNothingIsFoughtOver(t *testing.T) {
 	// It is idle now. Crossplane asks the function again when its answer is
 	// too old, which is after a minute, and finds that nothing is to be done.
 	versions, start := ns.Versions("files"), time.Now()
-	timer := time.NewTimer(idle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-t.Context().Done():
-		t.Fatal(errors.New("the test was ended"))
-	}
+	e2e.Pause(t, idle)
 
 	if diff := cmp.Diff(versions, ns.Versions("files")); diff != "" {
 		t.Errorf("versions of an idle server's objects: -before, +after:\n%s", diff)

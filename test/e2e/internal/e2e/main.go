@@ -60,6 +60,10 @@ func run(ctx context.Context, m *testing.M, o Options) (int, error) {
 		return controlplane.Enter(ctx, os.Stdout, need...)
 	}
 
+	// Tests do not look at the context. With this process, which is the first
+	// one of its namespaces, the kernel ends all others.
+	context.AfterFunc(ctx, func() { os.Exit(1) })
+
 	start := time.Now()
 	o.Progress = os.Stdout
 

@@ -381,6 +381,17 @@ func EventuallyWithin(t testing.TB, timeout time.Duration, what string, check fu
 	}
 }
 
+// Pause lets some time pass.
+func Pause(t testing.TB, d time.Duration) {
+	t.Helper()
+
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+		t.Fatal("the test was ended")
+	}
+}
+
 // An Object of the API server.
 type Object struct{ *unstructured.Unstructured }
 
