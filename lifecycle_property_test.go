@@ -1219,6 +1219,7 @@ var actions = []action{ //nolint:gochecknoglobals // A constant.
 	{8, (*life).personEditsCluster},
 	{3, (*life).foreignFields},
 	{5, (*life).deleteObject},
+	{4, (*life).serverDeletedAndMoved},
 	{4, (*life).deletionBegins},
 	{3, (*life).deletionEnds},
 	{4, (*life).somethingInTheWay},
@@ -1597,6 +1598,27 @@ func (l *life) forget(name string) {
 	}
 }
 
+// serverDeletedAndMoved deletes the StatefulSet and asks for another database
+// before anybody looks: what comes back must still be on the one it was on.
+func (l *life) serverDeletedAndMoved() string {
+	k := l.keys()["server"]
+	if o := l.c.store[k]; o == nil || !l.ours(o) {
+		return ""
+	}
+	delete(l.c.store, k)
+	delete(l.c.applied, k)
+	l.forget("server")
+	if strings.HasPrefix(l.wired, "sqlite") {
+		set(l.spec(), object{"enabled": false}, "percona")
+		set(l.spec(), object{"postgresSecretRef": object{"name": "external-db", "key": "any"}}, "database")
+		l.c.put(secret(l.ns, "external-db", map[string]string{"host": "db", "database": "x", "user": "canary-user", "password": "canary-password"}))
+	} else {
+		set(l.spec(), object{"enabled": false}, "percona")
+		set(l.spec(), object{"type": "sqlite"}, "database")
+	}
+	return "a person deletes " + k.String() + " and asks for another database"
+}
+
 // deletionBegins is a deletion that a finalizer holds up.
 func (l *life) deletionBegins() string {
 	name := pick(l.r, "postgres", "postgres", "server", "config", "api", "jwt")
@@ -1650,6 +1672,7 @@ func (l *life) somethingOutOfTheWay() string {
 		if o := l.c.store[k]; o != nil && !l.ours(o) {
 			delete(l.c.store, k)
 			delete(l.c.applied, k)
+			l.forget(name)
 			return k.String() + " is out of the way"
 		}
 	}

@@ -57,7 +57,9 @@ func Compose(s *server.Server, live observed.Object) (Composed, error) {
 	annotations[names.AnnotationRendered] = string(record)
 
 	out := Composed{Record: string(record)}
-	if live.Exists() && s.Cluster.DriftPolicy != v1alpha1.DriftPolicyRevert {
+	// Nothing asks for a kept cluster any more, so there is nothing to revert to,
+	// and a volume that somebody has grown cannot shrink.
+	if live.Exists() && (s.Cluster.Kept || s.Cluster.DriftPolicy != v1alpha1.DriftPolicyRevert) {
 		m := &merge.Merger{AskChanged: base.Ask != s.Cluster.Ask, Stated: stated(s.Cluster.States)}
 		cluster["spec"] = m.Merge("spec", base.Spec, spec, live.Map("spec"))
 		out.Kept = m.Kept()
