@@ -68,7 +68,8 @@ var (
 	repositoryPath = regexp.MustCompile(`\b(example|testdata|docs)/[^\s"']*`)
 	// exampleObject is what is called after the servers that the README uses.
 	exampleObject = regexp.MustCompile(`\b(files|archive)-[a-z0-9-]+`)
-	knownCommand  = regexp.MustCompile(`^(go test \./\.\.\.$|go install |kubectl |crossplane |dfsctl |sudo mount |PASSWORD=\$\(kubectl )`)
+	// The end-to-end tests run what make runs.
+	knownCommand = regexp.MustCompile(`^(make (playground|playground-stop|e2e|real)$|go test \./\.\.\.$|go install |kubectl |crossplane |dfsctl |sudo mount |PASSWORD=\$\(kubectl )`)
 )
 
 // exampleObjects are the objects of the servers that the README uses, and those

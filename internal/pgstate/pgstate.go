@@ -198,7 +198,8 @@ func ReadBackups(c observed.Object) State {
 	case !is[conditionRepo]:
 		return State{Reason: ReasonRepositoryNotReady, Message: "pgBackRest has not created its stanza in the bucket; if this lasts, the bucket, the endpoint or the credentials are wrong." + see}
 	case !is[conditionFirstBackup]:
-		return State{Reason: ReasonFirstBackupPending, Message: "the first full backup is not complete yet." + see}
+		// The operator's Job does not ask for pgBackRest's start-fast.
+		return State{Reason: ReasonFirstBackupPending, Message: "the first full backup is not complete yet; it begins with PostgreSQL's next checkpoint, which is within five minutes." + see}
 	}
 	return State{Ready: true, Reason: ReasonBackupsReady, Message: "a full backup exists and the schedules are set. List the backups with: kubectl -n " + c.Namespace() + " get perconapgbackups"}
 }

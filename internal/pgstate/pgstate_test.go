@@ -333,7 +333,7 @@ func TestReadBackups(t *testing.T) {
 		"NoBackup": {
 			reason:  "the first backup takes a while",
 			cluster: cluster + `{type: PGBackRestRepoHostReady, status: "True"}, {type: PGBackRestReplicaRepoReady, status: "True"}]}}`,
-			want:    State{Reason: ReasonFirstBackupPending, Message: "the first full backup is not complete yet." + see},
+			want:    State{Reason: ReasonFirstBackupPending, Message: "the first full backup is not complete yet; it begins with PostgreSQL's next checkpoint, which is within five minutes." + see},
 		},
 		"Backup": {
 			reason:  "there is a backup to restore from",

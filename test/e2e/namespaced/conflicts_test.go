@@ -53,6 +53,14 @@ func TestNothingIsFoughtOver(t *testing.T) {
 	if most := int(idle/time.Minute) + 1; rounds > most {
 		t.Errorf("an idle server is reconciled %d times in %s, which should be %d at most", rounds, idle, most)
 	}
+
+	// In each round Crossplane applies the objects, the server, and its status,
+	// which it writes twice.
+	writes := e2e.Writes(t, ns.Name, start)
+	if most := rounds * (len(ns.Snapshot("files")) + 3); writes > most {
+		t.Errorf("Crossplane has written %d times in %d reconciles of an idle server, which should be %d times at most", writes, rounds, most)
+	}
+	t.Logf("in %s: %d reconciles, %d requests that change nothing", idle, rounds, writes)
 }
 
 // owners of an object's fields, without the times at which they wrote.

@@ -1,21 +1,26 @@
 package namespaced
 
 import (
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
 )
 
 // An edit of a running server.
 type edit struct {
-	// edit and undo are merge patches of the spec.
-	edit, undo string
+	// edit and undo are merge patches of the spec, and so is lastly, if it
+	// takes two to have everything as before.
+	edit, undo, lastly string
 
 	// changes are the objects that are written.
 	changes []string
@@ -23,6 +28,12 @@ type edit struct {
 	// held is what the condition Accepted says of an edit that contradicts
 	// what is there: the old value stays.
 	held []string
+
+	// refused is what it says of one that cannot be: everything stays.
+	refused []string
+
+	// warned is what it says of one that has no effect.
+	warned []string
 }
 
 const (
@@ -35,59 +46,98 @@ const (
 	headless = "service/files-headless"
 )
 
+// edits of a running server with a database and backups. Each group is for a
+// server of its own.
+var edits = map[string][]edit{
+	"server": {
+		{edit: `{"logging": {"level": "DEBUG", "format": "json", "output": "stderr"}}`, undo: `{"logging": null}`, changes: []string{config, pod}},
+		{edit: `{"image": "registry.example.org/dittofs:v0.29.1"}`, undo: `{"image": "marmos91c/dittofs:v0.29.0"}`, changes: []string{pod}},
+		{edit: `{"replicas": 0}`, undo: `{"replicas": null}`, changes: []string{pod}},
+		{edit: `{"adoptExisting": true}`, undo: `{"adoptExisting": null}`},
+	},
+	"pod": {
+		{edit: `{"resources": {"requests": {"cpu": "500m"}}}`, undo: `{"resources": null}`, changes: []string{pod}},
+		{edit: `{"terminationGracePeriodSeconds": 60}`, undo: `{"terminationGracePeriodSeconds": null}`, changes: []string{pod}},
+		{edit: `{"podSecurityContext": {"fsGroup": 2000}, "securityContext": {"runAsUser": 2000}}`, undo: `{"podSecurityContext": null, "securityContext": null}`, changes: []string{pod}},
+	},
+	"identity": {
+		{edit: `{"identity": {"type": "memory", "jwt": {"accessTokenDuration": "5m", "refreshTokenDuration": "24h"}}}`, undo: `{"identity": null}`, changes: []string{config, pod}},
+		{edit: `{"identity": {"jwt": {"secretRef": {"name": "mine", "key": "jwt"}}}}`, undo: `{"identity": null}`, changes: []string{pod}},
+		{edit: `{"identity": {"admin": {"passwordSecretRef": {"name": "mine", "key": "password"}}}}`, undo: `{"identity": null}`, changes: []string{pod}, warned: []string{"spec.identity.admin"}},
+	},
+	"network": {
+		{edit: `{"controlPlane": {"port": 9090}}`, undo: `{"controlPlane": null}`, changes: []string{api, config, headless, pod}},
+		{edit: `{"service": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"service": null}`, changes: []string{api}},
+		{edit: `{"adapterServices": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"adapterServices": null}`, changes: []string{nfs, smb}},
+	},
+	"database": {
+		{edit: `{"percona": {"replicas": 3}}`, undo: `{"percona": {"replicas": null}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"resources": {"requests": {"cpu": "1"}}}}`, undo: `{"percona": {"resources": null}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"metadataDatabaseName": "meta"}}`, undo: `{"percona": {"metadataDatabaseName": null}}`, changes: []string{cluster}},
+	},
+	"database's owner": {
+		// The server's init container is of that image too. What runs stays
+		// where nobody says what should.
+		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:16.13-2"}}`, undo: `{"percona": {"image": "docker.io/percona/percona-distribution-postgresql:16.13-1"}}`, lastly: `{"percona": {"image": null}}`, changes: []string{cluster, pod}},
+		{edit: `{"percona": {"driftPolicy": "Revert"}}`, undo: `{"percona": {"driftPolicy": null}}`},
+		{edit: `{"percona": {"deleteWithServer": true}}`, undo: `{"percona": {"deleteWithServer": null}}`, changes: []string{cluster}},
+	},
+	"backups": {
+		{edit: `{"percona": {"backup": {"retentionDays": 30}}}`, undo: `{"percona": {"backup": {"retentionDays": null}}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"backup": {"fullSchedule": "0 3 * * *", "incrSchedule": "*/10 * * * *"}}}`, undo: `{"percona": {"backup": {"fullSchedule": null, "incrSchedule": null}}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"backup": {"bucket": "others", "endpoint": "s3.example.com", "region": "eu-west-1"}}}`, undo: `{"percona": {"backup": {"bucket": "backups", "endpoint": "s3.example.org", "region": null}}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"backup": {"credentialsSecretRef": {"name": "mine"}}}}`, undo: `{"percona": {"backup": {"credentialsSecretRef": {"name": "s3"}}}}`, changes: []string{"secret/files-pgbackrest-secret"}},
+		{edit: `{"percona": {"backup": {"confirmRemoval": true}}}`, undo: `{"percona": {"backup": {"confirmRemoval": null}}}`},
+	},
+	"held volumes": {
+		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
+		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
+		{edit: `{"storage": {"storageClassName": "fast"}}`, undo: `{"storage": {"storageClassName": null}}`, held: []string{"spec.storage.storageClassName"}},
+		{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
+		{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
+		// It does not keep another edit from being applied.
+		{edit: `{"storage": {"metadataSize": "2Gi"}, "percona": {"replicas": 2}}`, undo: `{"storage": {"metadataSize": "1Gi"}, "percona": {"replicas": null}}`, changes: []string{cluster}, held: []string{"spec.storage.metadataSize"}},
+	},
+	"held database": {
+		{edit: `{"percona": {"enabled": false}}`, undo: `{"percona": {"enabled": true}}`, held: []string{"spec.database", "set spec.database.confirmSwitch to sqlite"}},
+		{edit: `{"percona": {"databaseName": "other"}}`, undo: `{"percona": {"databaseName": null}}`, held: []string{"spec.percona.databaseName"}},
+		{edit: `{"percona": {"postgresVersion": 17}}`, undo: `{"percona": {"postgresVersion": null}}`, held: []string{"spec.percona.postgresVersion"}},
+	},
+	"held database's owner": {
+		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:18.2-2"}}`, undo: `{"percona": {"image": null}}`, held: []string{"spec.percona.image", "of PostgreSQL 16"}},
+		{edit: `{"percona": {"backup": {"path": "/elsewhere"}}}`, undo: `{"percona": {"backup": {"path": null}}}`, held: []string{"spec.percona.backup.path"}},
+		{edit: `{"percona": {"backup": {"enabled": false}}}`, undo: `{"percona": {"backup": {"enabled": true}}}`, held: []string{"spec.percona.backup.enabled", "confirmRemoval"}},
+	},
+	"refused": {
+		{edit: `{"controlPlane": {"tls": true, "certSecretName": "mine", "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.tls", "spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName", "remove the field"}},
+		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
+		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}}`, undo: `{"metrics": null}`, refused: []string{"spec.metrics.bearerTokenSecret"}},
+		// With something wrong nothing else is applied either.
+		{edit: `{"percona": {"crVersion": "1.0.0", "replicas": 3}}`, undo: `{"percona": {"crVersion": null, "replicas": null}}`, refused: []string{"spec.percona.crVersion"}},
+	},
+	"no effect": {
+		{edit: `{"metrics": {"enabled": true, "path": "/m", "port": 9091, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, warned: []string{"spec.metrics"}},
+		{edit: `{"adapterDiscovery": {"pollingInterval": "1m"}, "snapshotPolicies": [{"share": "/export", "interval": "1h"}]}`, undo: `{"adapterDiscovery": null, "snapshotPolicies": null}`, warned: []string{"spec.adapterDiscovery", "spec.snapshotPolicies"}},
+		{edit: `{"identity": {"admin": {"username": "root"}}}`, undo: `{"identity": null}`, warned: []string{"spec.identity.admin.username"}},
+		{edit: `{"database": {"type": "sqlite", "postgresSecretRef": {"name": "mine", "key": "jwt"}, "sqlite": {"path": "/data/controlplane/other.db"}}}`, undo: `{"database": null}`, warned: []string{"spec.database.type", "spec.database.postgresSecretRef"}},
+	},
+}
+
 // What becomes of every edit of a running server: which of its objects change,
-// or that it is held, and what the condition Accepted says. After each, the
-// edit is undone, and the server is as it was.
+// or that it is held, refused or without effect, and what the condition Accepted
+// says. After each, the edit is undone, and the server is as it was.
 func TestEdits(t *testing.T) {
 	t.Parallel()
 
 	// Each group has a server of its own, and time between the edits:
-	// Crossplane listens only now and then to one that changes all the time.
-	for group, edits := range map[string][]edit{
-		"server": {
-			{edit: `{"logging": {"level": "DEBUG"}}`, undo: `{"logging": null}`, changes: []string{config, pod}},
-			{edit: `{"image": "registry.example.org/dittofs:v0.29.1"}`, undo: `{"image": "marmos91c/dittofs:v0.29.0"}`, changes: []string{pod}},
-			{edit: `{"replicas": 0}`, undo: `{"replicas": null}`, changes: []string{pod}},
-		},
-		"pod": {
-			{edit: `{"resources": {"requests": {"cpu": "500m"}}}`, undo: `{"resources": null}`, changes: []string{pod}},
-			{edit: `{"terminationGracePeriodSeconds": 60}`, undo: `{"terminationGracePeriodSeconds": null}`, changes: []string{pod}},
-			{edit: `{"identity": {"jwt": {"accessTokenDuration": "5m"}}}`, undo: `{"identity": null}`, changes: []string{config, pod}},
-		},
-		"network": {
-			{edit: `{"controlPlane": {"port": 9090}}`, undo: `{"controlPlane": null}`, changes: []string{api, config, headless, pod}},
-			{edit: `{"service": {"type": "NodePort"}}`, undo: `{"service": null}`, changes: []string{api}},
-			{edit: `{"adapterServices": {"type": "NodePort"}}`, undo: `{"adapterServices": null}`, changes: []string{nfs, smb}},
-		},
-		"database": {
-			{edit: `{"percona": {"replicas": 3}}`, undo: `{"percona": {"replicas": null}}`, changes: []string{cluster}},
-			{edit: `{"percona": {"resources": {"requests": {"cpu": "1"}}}}`, undo: `{"percona": {"resources": null}}`, changes: []string{cluster}},
-			{edit: `{"percona": {"metadataDatabaseName": "meta"}}`, undo: `{"percona": {"metadataDatabaseName": null}}`, changes: []string{cluster}},
-			{edit: `{"percona": {"backup": {"retentionDays": 30}}}`, undo: `{"percona": {"backup": {"retentionDays": null}}}`, changes: []string{cluster}},
-			{edit: `{"percona": {"backup": {"incrSchedule": "*/10 * * * *"}}}`, undo: `{"percona": {"backup": {"incrSchedule": null}}}`, changes: []string{cluster}},
-		},
-		"held volumes": {
-			{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
-			{edit: `{"storage": {"contentSize": "1Gi"}}`, undo: `{"storage": {"contentSize": null}}`, held: []string{"spec.storage.contentSize"}},
-			{edit: `{"storage": {"storageClassName": "fast"}}`, undo: `{"storage": {"storageClassName": null}}`, held: []string{"spec.storage.storageClassName"}},
-			{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
-			{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
-			// It does not keep another edit from being applied.
-			{edit: `{"storage": {"metadataSize": "2Gi"}, "percona": {"replicas": 2}}`, undo: `{"storage": {"metadataSize": "1Gi"}, "percona": {"replicas": null}}`, changes: []string{cluster}, held: []string{"spec.storage.metadataSize"}},
-		},
-		"held database": {
-			{edit: `{"percona": {"enabled": false}}`, undo: `{"percona": {"enabled": true}}`, held: []string{"spec.database", "set spec.database.confirmSwitch to sqlite"}},
-			{edit: `{"percona": {"databaseName": "other"}}`, undo: `{"percona": {"databaseName": null}}`, held: []string{"spec.percona.databaseName"}},
-			{edit: `{"percona": {"postgresVersion": 17}}`, undo: `{"percona": {"postgresVersion": null}}`, held: []string{"spec.percona.postgresVersion"}},
-			{edit: `{"percona": {"backup": {"path": "/elsewhere"}}}`, undo: `{"percona": {"backup": {"path": null}}}`, held: []string{"spec.percona.backup.path"}},
-			{edit: `{"percona": {"backup": {"enabled": false}}}`, undo: `{"percona": {"backup": {"enabled": true}}}`, held: []string{"spec.percona.backup.enabled", "confirmRemoval"}},
-		},
-	} {
+	// Crossplane listens only now and then to one that changes all the time,
+	// which a database that restarts does.
+	for group, edits := range edits {
 		t.Run(group, func(t *testing.T) {
 			t.Parallel()
 
 			ns := e2e.NewNamespace(t)
-			ns.Apply(s3Secret)
+			ns.Apply(s3Secret + mySecret)
 			running(ns, "files", withBackups)
 			ns.Settle("files")
 			before := ns.Snapshot("files")
@@ -98,6 +148,64 @@ func TestEdits(t *testing.T) {
 			}
 		})
 	}
+}
+
+const mySecret = `
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: mine}
+stringData: {jwt: "a key of at least thirty-two characters", password: mine, AWS_ACCESS_KEY_ID: other, AWS_SECRET_ACCESS_KEY: other}
+`
+
+// There is an edit of every field that a server has.
+func TestEveryFieldIsEdited(t *testing.T) {
+	seen := map[string]bool{}
+	var note func(path string, v any)
+	note = func(path string, v any) {
+		seen[path] = true
+		if m, ok := v.(map[string]any); ok {
+			for k, v := range m {
+				note(path+"."+k, v)
+			}
+		}
+	}
+	for _, group := range edits {
+		for _, e := range group {
+			spec := map[string]any{}
+			if err := json.Unmarshal([]byte(e.edit), &spec); err != nil {
+				t.Fatalf("%s: %v", e.edit, err)
+			}
+			note("spec", spec)
+		}
+	}
+
+	// What is handed on, refused or ignored as a whole. The names and keys of
+	// Secrets are one thing each, and optional is nothing.
+	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.ldap|identity\.kerberos|metrics\.serviceMonitor)\.|\.optional$`)
+	// It is what lets held edits through, which other tests are about.
+	seen["spec.database.confirmSwitch"] = true
+
+	versions, _ := e2e.Cluster(t).Get("customresourcedefinition", "dittoservers.dittofs.dittofs.com").Value("spec", "versions").([]any)
+	properties := []string{"schema", "openAPIV3Schema", "properties", "spec"}
+	schema, ok, err := unstructured.NestedMap(versions[0].(map[string]any), properties...)
+	if err != nil || !ok {
+		t.Fatalf("there is no schema: %v", err)
+	}
+	var check func(path string, schema map[string]any)
+	check = func(path string, schema map[string]any) {
+		if whole.MatchString(path) || strings.HasPrefix(path, "spec.crossplane") {
+			return
+		}
+		children, _ := schema["properties"].(map[string]any)
+		if len(children) == 0 && !seen[path] {
+			t.Errorf("no edit is about %s", path)
+		}
+		for k, v := range children {
+			check(path+"."+k, v.(map[string]any))
+		}
+	}
+	check("spec", schema)
 }
 
 // see what becomes of the edit. The pods are not said to restart: what changes
@@ -113,6 +221,24 @@ func (e edit) see(ns *e2e.Namespace, before e2e.Snapshot) {
 	for _, text := range e.held {
 		ns.WaitMessage("dittoserver", "files", "Accepted", "False", text)
 	}
+	for _, text := range e.refused {
+		ns.WaitMessage("dittoserver", "files", "Accepted", "False", text)
+	}
+	for _, text := range e.warned {
+		ns.WaitMessage("dittoserver", "files", "Accepted", "True", text)
+	}
+	switch {
+	case len(e.held) > 0:
+		ns.WaitCondition("dittoserver", "files", "Accepted", "False", "ChangeHeld")
+	case len(e.refused) > 0:
+		ns.WaitCondition("dittoserver", "files", "Accepted", "False", "InvalidSpec")
+	case len(e.warned) > 0:
+		ns.WaitCondition("dittoserver", "files", "Accepted", "True", "AcceptedWithWarnings")
+	}
+	if len(e.changes) == 0 && len(e.refused) == 0 {
+		// That nothing happens takes a while to be seen.
+		ns.Reconcile("files")
+	}
 	ns.Eventually("objects that "+e.edit+" changes", func() error {
 		if diff := cmp.Diff(e.changes, changed(before.WithoutFields(generation, annotations), ns.Snapshot("files").WithoutFields(generation, annotations)), cmpopts.EquateEmpty()); diff != "" {
 			return fmt.Errorf("-want, +got:\n%s", diff)
@@ -122,12 +248,22 @@ func (e edit) see(ns *e2e.Namespace, before e2e.Snapshot) {
 
 	ns.Patch("dittoserver", "files", `{"spec": `+e.undo+`}`)
 	ns.WaitCondition("dittoserver", "files", "Accepted", "True", "SpecAccepted")
-	ns.Eventually("after "+e.undo+" all is as before", func() error {
-		if diff := cmp.Diff(before.WithoutFields(generation), ns.Snapshot("files").WithoutFields(generation)); diff != "" {
-			return fmt.Errorf("-before, +after:\n%s", diff)
-		}
-		return nil
-	})
+	same := func(patch string, except ...[]string) {
+		ns.T.Helper()
+		ns.Eventually("after "+patch+" all is as before", func() error {
+			if diff := cmp.Diff(before.WithoutFields(except...), ns.Snapshot("files").WithoutFields(except...)); diff != "" {
+				return fmt.Errorf("-before, +after:\n%s", diff)
+			}
+			return nil
+		})
+	}
+	if e.lastly == "" {
+		same(e.undo, generation)
+		return
+	}
+	same(e.undo, generation, annotations)
+	ns.Patch("dittoserver", "files", `{"spec": `+e.lastly+`}`)
+	same(e.lastly, generation)
 }
 
 // changed are the objects that differ between two snapshots.

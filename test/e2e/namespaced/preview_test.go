@@ -16,30 +16,125 @@ import (
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
 )
 
-// What the function's own preview shows of a new server is what the cluster
-// holds then, field by field. Beside it the cluster has what the API server and
-// Percona's operator add.
-func TestPreviewIsWhatTheClusterHolds(t *testing.T) {
+// What the function's own preview shows of every example is what the cluster
+// holds, field by field: of a new server, and of one that runs. Beside it the
+// cluster has what the API server and Percona's operator add.
+func TestPreviewsAreWhatTheClusterHolds(t *testing.T) {
 	t.Parallel()
 
-	ns := e2e.NewNamespace(t)
-	ns.Apply(s3Secret)
-	ns.Apply(server("files", withBackups))
-	ns.WaitCondition("dittoserver", "files", "DatabaseReady", "False", "WaitingForPostgreSQL")
-	ns.WaitCondition("dittoserver", "files", "Synced", "True", "ReconcileSuccess")
-	ns.Settle("files")
+	for file, secrets := range map[string]string{
+		"minimal.yaml":           "",
+		"percona.yaml":           "",
+		"production.yaml":        "required/production.yaml",
+		"external-database.yaml": "required/external-database.yaml",
+		"sqlite.yaml":            "",
+	} {
+		t.Run(strings.TrimSuffix(file, ".yaml"), func(t *testing.T) {
+			t.Parallel()
 
-	dir := t.TempDir()
-	xr, required := filepath.Join(dir, "xr.yaml"), filepath.Join(dir, "required.yaml")
-	if err := os.WriteFile(xr, []byte(ns.Kubectl("get", "dittoserver", "files", "-o", "yaml")), 0o600); err != nil {
-		t.Fatal(err)
+			p := &preview{Namespace: e2e.NewNamespace(t), dir: t.TempDir()}
+			xr := p.example(file)[0]
+			p.server = xr.GetName()
+			_, hasDatabase := xr.Object["spec"].(map[string]any)["percona"]
+
+			if secrets != "" {
+				p.apply(p.example(secrets)...)
+			}
+			p.apply(xr)
+			if hasDatabase {
+				p.WaitCondition("dittoserver", p.server, "DatabaseReady", "False", "WaitingForPostgreSQL")
+			}
+			p.WaitCondition("dittoserver", p.server, "Synced", "True", "ReconcileSuccess")
+			p.Settle(p.server)
+			t.Run("new", func(t *testing.T) { p.compare(t, p.example(secrets), false) })
+
+			p.RunDatabase(p.server)
+			p.RunServer(p.server)
+			p.giveAddresses()
+			p.WaitCondition("dittoserver", p.server, "Ready", "True", "Available")
+			p.Settle(p.server)
+			t.Run("running", func(t *testing.T) { p.compare(t, p.all("secret"), true) })
+		})
 	}
-	if err := os.WriteFile(required, []byte(ns.Kubectl("get", "secret", "s3", "-o", "yaml")), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// A preview of a server in the namespace.
+type preview struct {
+	*e2e.Namespace
+
+	server, dir string
+}
+
+// example reads the objects of an example, as if they were for the namespace.
+func (p *preview) example(file string) []*unstructured.Unstructured {
+	p.T.Helper()
+
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(e2e.Repository(p.T), "example", file))
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	out := documents(p.T, string(data))
+	for _, u := range out {
+		u.SetNamespace(p.Name)
 	}
 
-	cmd := exec.CommandContext(t.Context(), e2e.Function(t), "render", xr, "--required", required,
-		"--composition", filepath.Join(e2e.Repository(t), "example", "composition.yaml"))
+	return out
+}
+
+func (p *preview) apply(objects ...*unstructured.Unstructured) {
+	p.T.Helper()
+
+	for _, o := range objects {
+		p.Apply(text(p.T, o))
+	}
+}
+
+// all objects of a kind in the namespace.
+func (p *preview) all(kind string) []*unstructured.Unstructured {
+	p.T.Helper()
+
+	out := []*unstructured.Unstructured{}
+	for _, o := range p.List(kind, nil) {
+		out = append(out, o.Unstructured)
+	}
+
+	return out
+}
+
+// giveAddresses is what a cloud does for Services that ask for a load balancer.
+func (p *preview) giveAddresses() {
+	p.T.Helper()
+
+	for _, s := range p.all("service") {
+		if typ, _, _ := unstructured.NestedString(s.Object, "spec", "type"); typ == "LoadBalancer" {
+			p.Kubectl("patch", "service", s.GetName(), "--subresource=status", "--type=merge", "-p", `{"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}`)
+		}
+	}
+}
+
+// compare the preview of the server as it is in the cluster with the cluster.
+func (p *preview) compare(t *testing.T, required []*unstructured.Unstructured, running bool) {
+	args := []string{
+		"render", p.file("xr", p.Get("dittoserver", p.server).Unstructured),
+		"--composition", filepath.Join(e2e.Repository(t), "example", "composition.yaml"),
+	}
+	if len(required) > 0 {
+		args = append(args, "--required", p.file("required", required...))
+	}
+	composed := p.Snapshot(p.server)
+	if running {
+		observed := []*unstructured.Unstructured{}
+		for k := range composed {
+			kind, name, _ := strings.Cut(k, "/")
+			observed = append(observed, p.Get(kind, name).Unstructured)
+		}
+		args = append(args, "--observed", p.file("observed", observed...))
+	}
+
+	cmd := exec.CommandContext(t.Context(), e2e.Function(t), args...)
 	stderr := &bytes.Buffer{}
 	cmd.Stderr = stderr
 	out, err := cmd.Output()
@@ -48,13 +143,15 @@ func TestPreviewIsWhatTheClusterHolds(t *testing.T) {
 	}
 
 	seen := 0
-	for _, doc := range strings.Split("\n"+string(out), "\n---") {
-		want := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(doc), &want.Object); err != nil {
-			t.Fatal(err)
-		}
+	for _, want := range documents(t, string(out)) {
 		kind := strings.ToLower(want.GetKind())
-		if len(want.Object) == 0 || kind == "dittoserver" {
+		got := p.Get(kind, want.GetName())
+
+		// A preview of a new server knows nothing of what there is already.
+		if kind == "dittoserver" {
+			if running {
+				compareServers(t, want, got.Unstructured)
+			}
 			continue
 		}
 		seen++
@@ -62,21 +159,92 @@ func TestPreviewIsWhatTheClusterHolds(t *testing.T) {
 		// Who owns it is only known in the cluster.
 		unstructured.RemoveNestedField(want.Object, "metadata", "ownerReferences")
 		unstructured.RemoveNestedField(want.Object, "metadata", "generateName")
-
-		got := ns.Get(kind, want.GetName())
-		for _, d := range missing("", want.Object, got.Object) {
+		for _, d := range missing("", want.Object, got.Object, !running) {
 			t.Errorf("%s %s: %s", want.GetKind(), want.GetName(), d)
 		}
 	}
-	if seen != 9 {
-		t.Errorf("the preview has %d objects:\n%s", seen, out)
+	if seen != len(composed) || seen < 5 {
+		t.Errorf("the preview has %d objects, the cluster %d:\n%s", seen, len(composed), out)
 	}
 }
 
-// missing is what is in want and not, or otherwise, in got.
-func missing(path string, want, got any) []string {
-	// The preview does not generate secrets, and what sums them up differs.
-	if s, ok := want.(string); ok && (strings.HasPrefix(path, ".data.") || strings.HasPrefix(path, ".stringData.") || strings.Contains(path, "admin-at-first-start")) && s != got {
+// compareServers compares what is reported of a server, but for what only
+// Crossplane knows.
+func compareServers(t *testing.T, want, got *unstructured.Unstructured) {
+	t.Helper()
+
+	conditions, _, _ := unstructured.NestedSlice(want.Object, "status", "conditions")
+	if len(conditions) < 3 {
+		t.Errorf("the preview has only the conditions %v", conditions)
+	}
+	cluster := &e2e.Object{Unstructured: got}
+	for _, c := range conditions {
+		m, _ := c.(map[string]any)
+		typ, _ := m["type"].(string)
+		if typ == "Synced" || typ == "Ready" || typ == "Responsive" {
+			continue
+		}
+		has := cluster.Condition(typ)
+		if m["status"] != has.Status || m["reason"] != has.Reason || m["message"] != has.Message {
+			t.Errorf("condition %s: the preview has %v, the cluster %+v", typ, m, has)
+		}
+	}
+
+	unstructured.RemoveNestedField(want.Object, "status", "conditions")
+	for _, d := range missing(".status", want.Object["status"], got.Object["status"], false) {
+		t.Errorf("DittoServer: %s", d)
+	}
+}
+
+// file with some objects.
+func (p *preview) file(name string, objects ...*unstructured.Unstructured) string {
+	p.T.Helper()
+
+	out := ""
+	for _, o := range objects {
+		out += "---\n" + text(p.T, o)
+	}
+	path := filepath.Join(p.dir, name+".yaml")
+	if err := os.WriteFile(path, []byte(out), 0o600); err != nil {
+		p.T.Fatal(err)
+	}
+
+	return path
+}
+
+func text(t testing.TB, u *unstructured.Unstructured) string {
+	t.Helper()
+
+	out, err := yaml.Marshal(u.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return string(out)
+}
+
+// documents of a YAML file.
+func documents(t testing.TB, s string) []*unstructured.Unstructured {
+	t.Helper()
+
+	out := []*unstructured.Unstructured{}
+	for _, doc := range strings.Split("\n"+s, "\n---") {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
+			t.Fatal(err)
+		}
+		if len(u.Object) > 0 {
+			out = append(out, u)
+		}
+	}
+
+	return out
+}
+
+// missing is what is in want and not, or otherwise, in got. The preview of a new
+// server has other generated secrets, and what sums them up differs.
+func missing(path string, want, got any, generated bool) []string {
+	if s, ok := want.(string); ok && generated && (strings.HasPrefix(path, ".data.") || strings.HasPrefix(path, ".stringData.") || strings.Contains(path, "admin-at-first-start") || strings.Contains(path, "checksum")) && s != got {
 		return nil
 	}
 
@@ -88,7 +256,7 @@ func missing(path string, want, got any) []string {
 		}
 		out := []string{}
 		for k := range w {
-			out = append(out, missing(path+"."+k, w[k], g[k])...)
+			out = append(out, missing(path+"."+k, w[k], g[k], generated)...)
 		}
 		return out
 
@@ -99,7 +267,7 @@ func missing(path string, want, got any) []string {
 		}
 		out := []string{}
 		for i := range w {
-			out = append(out, missing(fmt.Sprintf("%s[%d]", path, i), w[i], g[i])...)
+			out = append(out, missing(fmt.Sprintf("%s[%d]", path, i), w[i], g[i], generated)...)
 		}
 		return out
 	}

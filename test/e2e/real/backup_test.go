@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // pgBackRest's checksum.
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -35,24 +36,42 @@ func TestBackups(t *testing.T) {
 	s := newServer(t, "files", backups(publicS3+":"+publicPort, "s3"))
 	s.setKeys("s3", secretKey)
 	s.waitReady()
-	s.waitStanza()
+
+	// The operator makes the first one by itself, which has to be whole before
+	// the server's status calls it a backup.
+	s.waitBackup()
+	if got := s.backups(); len(got) != 1 || !strings.HasSuffix(got[0], "F") {
+		t.Fatalf("there are the backups %v while BackupReady is True", got)
+	}
 	s.sql("dittofs", `CREATE TABLE public.kept (n int); INSERT INTO public.kept VALUES (1)`)
 
-	s.pgbackrest("backup", "--type=full", "--start-fast")
+	// The others it makes by the schedules of the spec.
+	s.Patch("dittoserver", s.name, `{"spec": {"percona": {"backup": {"incrSchedule": "* * * * *"}}}}`)
+	e2e.Eventually(t, "backup by schedule", func() error {
+		s.checkpoint()
+		if done := s.succeeded("--type=incr"); done == 0 {
+			return errors.New(s.Kubectl("get", "perconapgbackups"))
+		}
+		return nil
+	})
+	s.Patch("dittoserver", s.name, `{"spec": {"percona": {"backup": {"incrSchedule": null}}}}`)
 	s.sql("dittofs", `INSERT INTO public.kept VALUES (2)`)
-	s.pgbackrest("backup", "--type=incr", "--start-fast")
-	first := s.backups()
-	if len(first) != 2 || !strings.HasSuffix(first[0], "F") || !strings.HasSuffix(first[1], "I") {
-		t.Fatalf("there are the backups %v", first)
-	}
 
 	// A full backup goes when a newer one is retentionDays old, with what
 	// depends on it.
 	s.pgbackrest("backup", "--type=full", "--start-fast")
-	second := s.backups()[2]
-	s.age(map[string]int{first[0]: 20, first[1]: 19, second: 6})
+	all := s.backups()
+	first, second := all[:len(all)-1], all[len(all)-1]
+	if len(first) < 2 || !strings.HasSuffix(first[0], "F") || !strings.HasSuffix(first[1], "I") || !strings.HasSuffix(second, "F") {
+		t.Fatalf("there are the backups %v", all)
+	}
+	days := map[string]int{second: 6}
+	for i, b := range first {
+		days[b] = 20 - i
+	}
+	s.age(days)
 	s.pgbackrest("expire")
-	if got := s.backups(); !slices.Equal(got, []string{first[0], first[1], second}) {
+	if got := s.backups(); !slices.Equal(got, all) {
 		t.Errorf("while a newer full backup is 6 days old there are the backups %v", got)
 	}
 	s.age(map[string]int{second: 8})
@@ -89,8 +108,7 @@ stringData:
     %s
 `, accessKey, secretKey, ca))
 	s.waitReady()
-	s.waitStanza()
-	s.pgbackrest("backup", "--type=full", "--start-fast")
+	s.waitBackup()
 	if l := s.backups(); len(l) != 1 {
 		t.Errorf("there are the backups %v", l)
 	}
@@ -104,7 +122,7 @@ func TestBackupWrongCredentials(t *testing.T) {
 	s := newServer(t, "files", backups(publicS3+":"+publicPort, "s3"))
 	s.setKeys("s3", "NotTheKey")
 	s.waitCondition("DatabaseReady", "True", "PostgreSQLReady")
-	until(t, "event of the operator", func() error {
+	e2e.Eventually(t, "event of the operator", func() error {
 		all := s.Events("PostgresCluster", "files-postgres")
 		if !slices.ContainsFunc(all, func(e string) bool {
 			return strings.Contains(e, "UnableToCreateStanzas") && strings.Contains(e, "403")
@@ -121,7 +139,7 @@ func TestBackupWrongCredentials(t *testing.T) {
 
 	// With the right ones all is well without another change.
 	s.setKeys("s3", secretKey)
-	s.waitStanza()
+	s.waitBackup()
 }
 
 // setKeys makes the Secret with the credentials of the bucket.
@@ -131,12 +149,37 @@ func (s *server) setKeys(name, secret string) {
 	s.Apply(fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\nstringData: {AWS_ACCESS_KEY_ID: %q, AWS_SECRET_ACCESS_KEY: %q}\n", name, accessKey, secret))
 }
 
-// waitStanza waits until Percona's operator has made its place in the bucket.
-func (s *server) waitStanza() {
+// succeeded is how many backups of a type the operator has made by schedule.
+func (s *server) succeeded(typ string) int {
 	s.t.Helper()
 
-	s.wait("perconapgcluster", s.name+"-postgres", func(o *e2e.Object) error { return is(o, "PGBackRestReplicaRepoReady", "True") })
+	n := 0
+	for _, b := range s.List("perconapgbackup", nil) {
+		options := fmt.Sprint(b.Value("spec", "options"))
+		if strings.Contains(options, typ) && b.String("status", "state") == "Succeeded" {
+			n++
+		}
+	}
+
+	return n
 }
+
+// waitBackup waits until the server says that there is a backup.
+func (s *server) waitBackup() {
+	s.t.Helper()
+
+	s.Wait("dittoserver", s.name, func(o *e2e.Object) error {
+		s.checkpoint()
+		if c := o.Condition("BackupReady"); c.Status != "True" || c.Reason != "BackupsReady" {
+			return fmt.Errorf("BackupReady is %+v", c)
+		}
+		return nil
+	})
+}
+
+// checkpoint ends the wait of a backup for the next regular one, which takes up
+// to checkpoint_timeout, five minutes. There may be no database yet.
+func (s *server) checkpoint() { _, _ = s.trySQL("postgres", "CHECKPOINT") }
 
 // pgbackrest runs it in the database's pod, with the configuration that is
 // there.
@@ -145,7 +188,7 @@ func (s *server) pgbackrest(args ...string) string {
 
 	var out string
 	var err error
-	until(s.t, "end of another pgBackRest", func() error {
+	e2e.Eventually(s.t, "end of another pgBackRest", func() error {
 		out, err = s.inDatabase("", append([]string{"pgbackrest", "--stanza=db", "--log-level-console=warn"}, args...)...)
 		// The operator may be at it: one at a time has the lock.
 		if err != nil && strings.Contains(err.Error(), "exit status 50") {
@@ -259,7 +302,7 @@ func (s *server) archive() {
 	s.t.Helper()
 
 	wal := s.sql("postgres", `SELECT pg_walfile_name(pg_switch_wal())`)
-	until(s.t, "archive of "+wal, func() error {
+	e2e.Eventually(s.t, "archive of "+wal, func() error {
 		out, err := s.trySQL("postgres", `SELECT last_archived_wal, last_failed_wal FROM pg_stat_archiver`)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func TestStopDeleteAndReturn(t *testing.T) {
 	cluster := s.Get("perconapgcluster", "files-postgres").GetUID()
 
 	s.Patch("dittoserver", s.name, `{"spec": {"replicas": 0}}`)
-	until(t, "no pod of the server", func() error {
+	e2e.Eventually(t, "no pod of the server", func() error {
 		if p, err := s.pod(s.serverLabels()); err == nil {
 			return fmt.Errorf("there is %s: %s", p.Name, brief(p))
 		}
@@ -47,7 +47,7 @@ func TestStopDeleteAndReturn(t *testing.T) {
 
 	s.Kubectl("delete", "dittoserver", s.name)
 	for kind, name := range map[string]string{"statefulset": "files", "perconapgcluster": "files-postgres", "postgrescluster": "files-postgres"} {
-		until(t, "no "+kind, func() error {
+		e2e.Eventually(t, "no "+kind, func() error {
 			o, err := s.Find(kind, name)
 			if err == nil && o != nil {
 				err = fmt.Errorf("%s %s exists", kind, name)
@@ -55,7 +55,7 @@ func TestStopDeleteAndReturn(t *testing.T) {
 			return err
 		})
 	}
-	until(t, "no pods", func() error {
+	e2e.Eventually(t, "no pods", func() error {
 		if l := s.List("pod", nil); len(l) > 0 {
 			return fmt.Errorf("there are %d", len(l))
 		}

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 	e2e.Main(m, e2e.Options{
 		Configuration: controlplane.ConfigurationNamespaced,
-		Binaries:      []binaries.Binary{binaries.PerconaOperator, binaries.DittoFS, binaries.DFSCtl, binaries.VersityGW},
+		Binaries:      []binaries.Binary{binaries.PerconaOperator, binaries.DittoFS, binaries.DFSCtl, binaries.PerconaBackRest, binaries.VersityGW},
 	})
 }
 
@@ -74,6 +74,8 @@ var startNode = sync.OnceValues(func() (*node.Node, error) {
 		Images: images,
 		Hosts:  map[string]string{publicS3: node.Gateway, privateS3: node.Gateway},
 		Ready:  node.Elect(client),
+
+		APIServer: controlplane.APIServerPort,
 	})
 	if err != nil {
 		return nil, err
@@ -104,32 +106,6 @@ func parallel(t *testing.T) *node.Node {
 
 // ttl of the function's answers in these tests.
 const ttl = 10 * time.Second
-
-// patience with what is started, on a machine that is loaded.
-const patience = 4 * time.Minute
-
-// until waits until a check passes. If it does not in time, the test ends with
-// what the check said last.
-func until(t testing.TB, what string, check func() error) {
-	t.Helper()
-
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s: %v", what, patience, err)
-		}
-
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("%s: %v", what, err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
 
 // is whether a condition of an object is as it should be.
 func is(o *e2e.Object, typ, status string) error {

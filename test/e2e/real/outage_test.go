@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
 )
 
 // The database goes away and comes back while the server runs, and while one
@@ -49,13 +52,28 @@ func TestDatabaseOutage(t *testing.T) {
 		}
 		return nil
 	})
-	until(t, "words of the init container", func() error {
+	e2e.Eventually(t, "words of the init container", func() error {
 		log := s.Kubectl("logs", server.Name, "-c", "wait-for-postgres")
 		if !strings.Contains(log, "Waiting for PostgreSQL: files-postgres-primary."+s.Name+".svc") {
 			return fmt.Errorf("it says %q", log)
 		}
 		return nil
 	})
+
+	// It does not cling to life while it does.
+	waiting := s.serverPod()
+	deleted := time.Now()
+	s.Kubectl("delete", "pod", waiting.Name, "--wait=false")
+	s.waitPod(s.serverLabels(), func(p *corev1.Pod) error {
+		if p.UID == waiting.UID {
+			return fmt.Errorf("it is still the one that was deleted")
+		}
+		return nil
+	})
+	grace := time.Duration(*waiting.Spec.TerminationGracePeriodSeconds) * time.Second
+	if took := time.Since(deleted); took > grace/2 {
+		t.Errorf("a pod that waits for the database took %s to end, of %s that it had", took, grace)
+	}
 
 	n.Uncordon(t.Context(), s.Name, s.databaseLabels())
 	s.waitPod(s.databaseLabels(), successor(database))

@@ -3,7 +3,6 @@ package real
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -72,30 +71,7 @@ func (s *server) databaseLabels() labels.Set {
 func (s *server) waitReady() {
 	s.t.Helper()
 
-	s.wait("dittoserver", s.name, func(o *e2e.Object) error { return is(o, "Ready", "True") })
-}
-
-// wait until an object exists and is as it should be.
-func (s *server) wait(kind, name string, check func(*e2e.Object) error) *e2e.Object {
-	s.t.Helper()
-
-	var found *e2e.Object
-	until(s.t, kind+" "+name, func() error {
-		o, err := s.Find(kind, name)
-		if err != nil {
-			return err
-		}
-		if o == nil {
-			return errors.New("it does not exist")
-		}
-		found = o
-		if check == nil {
-			return nil
-		}
-		return check(o)
-	})
-
-	return found
+	s.Wait("dittoserver", s.name, func(o *e2e.Object) error { return is(o, "Ready", "True") })
 }
 
 // waitCondition waits until a condition of the server has a status and a
@@ -103,14 +79,7 @@ func (s *server) wait(kind, name string, check func(*e2e.Object) error) *e2e.Obj
 func (s *server) waitCondition(typ, status, reason string) string {
 	s.t.Helper()
 
-	o := s.wait("dittoserver", s.name, func(o *e2e.Object) error {
-		if c := o.Condition(typ); c.Status != status || c.Reason != reason {
-			return fmt.Errorf("condition %s is %q, %s: %s", typ, c.Status, c.Reason, c.Message)
-		}
-		return nil
-	})
-
-	return o.Condition(typ).Message
+	return s.WaitCondition("dittoserver", s.name, typ, status, reason)
 }
 
 // pod that has the labels, the one there is.
@@ -131,7 +100,7 @@ func (s *server) waitPod(set labels.Set, check func(*corev1.Pod) error) *corev1.
 	s.t.Helper()
 
 	var found *corev1.Pod
-	until(s.t, "pod with labels "+set.String(), func() error {
+	e2e.Eventually(s.t, "pod with labels "+set.String(), func() error {
 		p, err := s.pod(set)
 		if err != nil {
 			return err
@@ -254,7 +223,7 @@ func (s *server) health() (string, error) {
 func (s *server) waitHealth(database string) {
 	s.t.Helper()
 
-	until(s.t, "health with the database "+database, func() error {
+	e2e.Eventually(s.t, "health with the database "+database, func() error {
 		h, err := s.health()
 		if err != nil {
 			return err

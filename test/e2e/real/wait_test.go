@@ -101,7 +101,7 @@ func TestInitContainer(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			until(t, tc.reason, func() error {
+			e2e.Eventually(t, tc.reason, func() error {
 				p, err := s.pod(copyLabels(name))
 				if err != nil {
 					return err
@@ -151,7 +151,7 @@ func TestServerRefuses(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			until(t, "end of the server", func() error {
+			e2e.Eventually(t, "end of the server", func() error {
 				p, err := s.pod(copyLabels(name))
 				if err != nil {
 					return err
@@ -172,8 +172,15 @@ func TestVerifiedTLS(t *testing.T) {
 	s.waitReady()
 	before := s.serverPod()
 
-	// The operator would put its own back.
+	// The operator would put its own back, also at the end of what it is doing
+	// at the moment.
 	s.Patch("perconapgcluster", "files-postgres", `{"spec": {"unmanaged": true}}`)
+	s.Wait("postgrescluster", "files-postgres", func(o *e2e.Object) error {
+		if c := o.Condition("Progressing"); c.Reason != "Paused" {
+			return fmt.Errorf("the operator goes on: Progressing is %+v", c)
+		}
+		return nil
+	})
 	ca := newAuthority(t, "another CA")
 	good, key := ca.sign(t, "files-postgres-primary."+s.Name+".svc")
 	bad, badKey := ca.sign(t, "files-postgres-primary.elsewhere.svc")
@@ -202,7 +209,7 @@ func TestVerifiedTLS(t *testing.T) {
 func (s *server) saysWhy(what string) {
 	s.t.Helper()
 
-	until(s.t, "reason "+what, func() error {
+	e2e.Eventually(s.t, "reason "+what, func() error {
 		message := s.Get("dittoserver", s.name).Condition("Available").Message
 		commands := strings.Split(message, "kubectl ")[1:]
 		if len(commands) == 0 {
@@ -244,7 +251,7 @@ func (s *server) setCertificate(data map[string][]byte) {
 func (s *server) events(what, pod, reason, message string) {
 	s.t.Helper()
 
-	until(s.t, what, func() error {
+	e2e.Eventually(s.t, what, func() error {
 		all := s.Events("Pod", pod)
 		if !slices.ContainsFunc(all, func(e string) bool { return strings.Contains(e, reason) && strings.Contains(e, message) }) {
 			return fmt.Errorf("there are only the events %v", all)

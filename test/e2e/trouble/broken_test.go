@@ -130,31 +130,18 @@ func running(ns *e2e.Namespace, name string) {
 }
 
 // The ClusterRole beside the function gives Crossplane what it needs, and
-// nothing else: without a verb a server says what is forbidden, and goes on
-// when it is allowed again.
+// nothing else: without a verb it says what is forbidden, and goes on when it is
+// allowed again.
 func TestPermissions(t *testing.T) {
-	role, err := os.ReadFile(filepath.Join(e2e.Repository(t), "example", "rbac.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	// Which of get, list and watch Crossplane reads with depends on its version
-	// and on the API server's. So it is the verbs that write which are taken
-	// away.
-	parsed := struct {
-		Rules []struct {
-			APIGroups []string `json:"apiGroups"`
-			Resources []string `json:"resources"`
-			Verbs     []string `json:"verbs"`
-		}
-	}{}
-	if err := yaml.Unmarshal(role, &parsed); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range parsed.Rules {
-		if diff := cmp.Diff([]string{"get", "list", "watch", "create", "patch"}, r.Verbs); diff != "" {
+	needed := []string{"get", "list", "watch", "create", "patch"}
+	role := readRole(t)
+	for _, r := range role.Rules {
+		if diff := cmp.Diff(needed, r.Verbs); diff != "" {
 			t.Errorf("verbs for %s: -needed, +given:\n%s", r.Resources, diff)
 		}
+	}
+	if len(role.Rules) != 2 {
+		t.Errorf("there are rules for other things than those that the tests take away: %+v", role.Rules)
 	}
 
 	ns := e2e.NewNamespace(t)
@@ -162,35 +149,115 @@ func TestPermissions(t *testing.T) {
 		{"statefulsets", "statefulset", `{storage: {metadataSize: 1Gi}}`, ""},
 		{"perconapgclusters", "perconapgcluster", withDatabase, "-postgres"},
 	} {
+		ns := ns.For(t)
+		name := c.kind[:4]
+
 		for _, verb := range []string{"create", "patch"} {
-			name := c.kind[:4] + "-" + verb
 			t.Run(verb+" "+c.resource, func(t *testing.T) {
-				ns := ns.For(t)
+				ns, name := ns.For(t), name+"-"+verb
 
-				without := parsed
-				without.Rules = slices.Clone(parsed.Rules)
-				for i, r := range without.Rules {
-					if r.Resources[0] == c.resource {
-						without.Rules[i].Verbs = slices.DeleteFunc(slices.Clone(r.Verbs), func(v string) bool { return v == verb })
-					}
-				}
-				rules, err := json.Marshal(without.Rules)
-				if err != nil {
-					t.Fatal(err)
-				}
-				e2e.Kubectl(t, "patch", "clusterrole", "function-dittoserver", "--type=merge", "-p", `{"rules": `+string(rules)+`}`)
-				crossplaneMay(t, verb, c.resource, "no")
-
+				role.without(t, verb, c.resource)
 				ns.Apply(server(name, c.spec))
 				ns.WaitMessage("dittoserver", name, "Synced", "False", "cannot "+verb+" resource \""+c.resource+"\"")
 				ns.Missing(c.kind, name+c.object)
 
-				e2e.Apply(t, string(role))
-				crossplaneMay(t, verb, c.resource, "yes")
+				role.restore(t, verb, c.resource)
 				ns.Wait(c.kind, name+c.object, nil)
 			})
 		}
+
+		// What it has made and does not hear of any more it asks for.
+		t.Run("get "+c.resource, func(t *testing.T) {
+			ns, name := ns.For(t), name+"-create"
+
+			role.without(t, "get", c.resource)
+			ns.Kubectl("delete", c.kind, name+c.object)
+			ns.WaitMessage("dittoserver", name, "Synced", "False", "cannot get resource \""+c.resource+"\"")
+
+			role.restore(t, "get", c.resource)
+			ns.Wait(c.kind, name+c.object, nil)
+			ns.WaitCondition("dittoserver", name, "Synced", "True", "ReconcileSuccess")
+		})
 	}
+
+	// It begins to listen when it starts. What it may not list or watch only
+	// its log tells of.
+	for _, verb := range []string{"list", "watch"} {
+		t.Run(verb, func(t *testing.T) {
+			for _, resource := range []string{"statefulsets", "perconapgclusters"} {
+				role.without(t, verb, resource)
+				if err := e2e.ControlPlane.RestartCrossplane(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				e2e.Eventually(t, "words about "+verb, func() error {
+					log, err := e2e.ControlPlane.Log("crossplane-*.crossplane.log")
+					if err != nil {
+						return err
+					}
+					if want := `cannot ` + verb + ` resource \"` + resource + `\"`; !strings.Contains(log, want) {
+						return fmt.Errorf("the log does not say %s", want)
+					}
+					return nil
+				})
+				role.restore(t, verb, resource)
+			}
+		})
+	}
+
+	if err := e2e.ControlPlane.RestartCrossplane(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A role is the example's ClusterRole.
+type role struct {
+	manifest string
+
+	Rules []struct {
+		APIGroups []string `json:"apiGroups"`
+		Resources []string `json:"resources"`
+		Verbs     []string `json:"verbs"`
+	} `json:"rules"`
+}
+
+func readRole(t *testing.T) *role {
+	t.Helper()
+
+	data, err := os.ReadFile(filepath.Join(e2e.Repository(t), "example", "rbac.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &role{manifest: string(data)}
+	if err := yaml.Unmarshal(data, r); err != nil {
+		t.Fatal(err)
+	}
+
+	return r
+}
+
+// without a verb for a resource.
+func (r *role) without(t *testing.T, verb, resource string) {
+	t.Helper()
+
+	rules := slices.Clone(r.Rules)
+	for i := range rules {
+		if rules[i].Resources[0] == resource {
+			rules[i].Verbs = slices.DeleteFunc(slices.Clone(rules[i].Verbs), func(v string) bool { return v == verb })
+		}
+	}
+	patch, err := json.Marshal(map[string]any{"rules": rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e2e.Kubectl(t, "patch", "clusterrole", "function-dittoserver", "--type=merge", "-p", string(patch))
+	crossplaneMay(t, verb, resource, "no")
+}
+
+func (r *role) restore(t *testing.T, verb, resource string) {
+	t.Helper()
+
+	e2e.Apply(t, r.manifest)
+	crossplaneMay(t, verb, resource, "yes")
 }
 
 // crossplaneMay waits until Crossplane may, or may not, do something.

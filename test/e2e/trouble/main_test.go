@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	e2e.Main(m, e2e.Options{
-		Options:       controlplane.Options{NoPercona: true},
+		Options:       controlplane.Options{NoPercona: true, NoWatchList: true},
 		Configuration: controlplane.ConfigurationNamespaced,
 	})
 }

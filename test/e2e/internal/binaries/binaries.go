@@ -76,7 +76,10 @@ var (
 
 // All are the programs that the tests need, those that most tests need first.
 func All() []Binary {
-	return []Binary{Etcd, KubeAPIServer, KubeControllerManager, Kubectl, CrossplaneCurrent, PerconaOperator, CrossplanePrevious, CrossplaneCLI, Crank}
+	return []Binary{
+		Etcd, KubeAPIServer, KubeControllerManager, Kubectl, CrossplaneCurrent, PerconaOperator,
+		DittoFS, DFSCtl, PerconaBackRest, VersityGW, CrossplanePrevious, CrossplaneCLI, Crank,
+	}
 }
 
 func kubernetes(name string) Binary {

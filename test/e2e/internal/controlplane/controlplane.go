@@ -35,6 +35,10 @@ type Options struct {
 	// InstallPercona brings them later.
 	NoPercona bool
 
+	// NoWatchList has the API server do without streaming lists, as older ones
+	// do: clients list before they watch then.
+	NoWatchList bool
+
 	// Progress is told what is being done, if set.
 	Progress io.Writer
 }
@@ -112,6 +116,25 @@ func (cp *ControlPlane) Kubeconfig() string { return filepath.Join(cp.run, "kube
 
 // LogDir is the folder of the logs of all processes.
 func (cp *ControlPlane) LogDir() string { return filepath.Join(cp.dir, "log") }
+
+// Log is what the processes have logged whose logs are called like a pattern.
+func (cp *ControlPlane) Log(pattern string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(cp.LogDir(), pattern))
+	if err != nil {
+		return "", err
+	}
+
+	out := ""
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return "", err
+		}
+		out += string(data)
+	}
+
+	return out, nil
+}
 
 // AuditLog has every write, and every request of Crossplane, a line of JSON each.
 func (cp *ControlPlane) AuditLog() string { return filepath.Join(cp.dir, "log", "audit.jsonl") }

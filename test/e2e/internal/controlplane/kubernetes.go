@@ -12,7 +12,11 @@ import (
 )
 
 const (
-	apiServerAddress = "127.0.0.1:6443"
+	// APIServerPort is the port of the API server, on every address of the
+	// control plane's own network namespace.
+	APIServerPort = "6443"
+
+	apiServerAddress = "127.0.0.1:" + APIServerPort
 
 	// serviceCIDR is the range of the addresses of Services, see loopbackUp.
 	serviceCIDR = "10.96.0.0/16"
@@ -71,13 +75,14 @@ func (cp *ControlPlane) startKubernetes(ctx context.Context) error {
 	}
 
 	if err := cp.startBinary("kube-apiserver", binaries.KubeAPIServer,
+		"--feature-gates", fmt.Sprintf("WatchList=%t", !cp.opts.NoWatchList),
 		"--etcd-servers", "http://127.0.0.1:2379",
-		"--bind-address", "127.0.0.1",
+		"--bind-address", "0.0.0.0",
 		"--advertise-address", "127.0.0.1",
 		// The API server's own address is a loopback one, which may not
 		// be an endpoint.
 		"--endpoint-reconciler-type", "none",
-		"--secure-port", "6443",
+		"--secure-port", APIServerPort,
 		"--cert-dir", filepath.Join(cp.run, "apiserver"),
 		"--tls-cert-file", p.path("apiserver.crt"),
 		"--tls-private-key-file", p.path("apiserver.key"),

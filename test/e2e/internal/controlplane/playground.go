@@ -27,6 +27,11 @@ const (
 	fdProgress
 )
 
+// PlaygroundBinaries are the programs that a playground needs.
+func PlaygroundBinaries() []binaries.Binary {
+	return []binaries.Binary{binaries.Etcd, binaries.KubeAPIServer, binaries.KubeControllerManager, binaries.Kubectl, binaries.CrossplaneCurrent, binaries.PerconaOperator}
+}
+
 // StartPlayground starts a control plane, prints how to use it and leaves it
 // running.
 func StartPlayground(ctx context.Context) error {
@@ -34,7 +39,7 @@ func StartPlayground(ctx context.Context) error {
 		return fmt.Errorf("a playground runs already, with its kubeconfig in %s", dir)
 	}
 
-	dir, err := prepare(ctx, os.Stdout, binaries.Etcd, binaries.KubeAPIServer, binaries.KubeControllerManager, binaries.Kubectl, binaries.CrossplaneCurrent, binaries.PerconaOperator)
+	dir, err := prepare(ctx, os.Stdout, PlaygroundBinaries()...)
 	if err != nil {
 		return err
 	}

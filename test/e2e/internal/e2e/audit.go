@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -86,6 +87,21 @@ func Reconciles(t testing.TB, namespace, server string, since time.Time) int {
 	for _, e := range (&auditTail{t: t}).next() {
 		if e.ObjectRef.Namespace == namespace && e.ObjectRef.Resource == "configmaps" && e.ObjectRef.Name == server+"-config" &&
 			e.Verb == "patch" && e.User.Username == crossplaneUser && e.Received.After(since) {
+			n++
+		}
+	}
+
+	return n
+}
+
+// Writes that Crossplane has asked for in a namespace since some time, whether
+// they changed something or not.
+func Writes(t testing.TB, namespace string, since time.Time) int {
+	t.Helper()
+
+	n := 0
+	for _, e := range (&auditTail{t: t}).next() {
+		if e.ObjectRef.Namespace == namespace && e.User.Username == crossplaneUser && e.Received.After(since) && !slices.Contains([]string{"get", "list", "watch"}, e.Verb) {
 			n++
 		}
 	}

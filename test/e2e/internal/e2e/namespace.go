@@ -28,6 +28,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"xdittoserver":                {Group: "dittofs.dittofs.com", Version: "v1alpha1", Resource: "xdittoservers"},
 	"perconapgcluster":            {Group: "pgv2.percona.com", Version: "v2", Resource: "perconapgclusters"},
 	"postgrescluster":             {Group: "postgres-operator.crunchydata.com", Version: "v1beta1", Resource: "postgresclusters"},
+	"perconapgbackup":             {Group: "pgv2.percona.com", Version: "v2", Resource: "perconapgbackups"},
 	"statefulset":                 {Group: "apps", Version: "v1", Resource: "statefulsets"},
 	"deployment":                  {Group: "apps", Version: "v1", Resource: "deployments"},
 	"configmap":                   {Version: "v1", Resource: "configmaps"},
@@ -395,8 +396,8 @@ func Pause(t testing.TB, d time.Duration) {
 // An Object of the API server.
 type Object struct{ *unstructured.Unstructured }
 
-// A Condition of an object.
-type Condition struct{ Status, Reason, Message string }
+// A Condition of an object. Since is when its status last changed.
+type Condition struct{ Status, Reason, Message, Since string }
 
 // Condition of a type. It is zero if there is none.
 func (o *Object) Condition(typ string) Condition {
@@ -407,7 +408,7 @@ func (o *Object) Condition(typ string) Condition {
 			continue
 		}
 		s := func(k string) string { v, _ := m[k].(string); return v }
-		return Condition{Status: s("status"), Reason: s("reason"), Message: s("message")}
+		return Condition{Status: s("status"), Reason: s("reason"), Message: s("message"), Since: s("lastTransitionTime")}
 	}
 
 	return Condition{}

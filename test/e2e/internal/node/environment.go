@@ -23,6 +23,9 @@ func (c *container) environment(ctx context.Context, img Image) ([]string, error
 		env.set(n, v)
 	}
 	env.set("HOSTNAME", obj.Name)
+	// With or without enableServiceLinks: client-go finds the API server so.
+	env.set("KUBERNETES_SERVICE_HOST", apiServerName)
+	env.set("KUBERNETES_SERVICE_PORT", c.p.n.APIServer)
 	if or(obj.Spec.EnableServiceLinks, true) {
 		c.p.n.serviceLinks(obj.Namespace, env)
 	}

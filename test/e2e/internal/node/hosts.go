@@ -56,6 +56,7 @@ func (n *Node) writeHosts(namespaces ...string) {
 func (n *Node) hosts(namespace string) string {
 	out := &strings.Builder{}
 	fmt.Fprintln(out, "127.0.0.1 localhost")
+	fmt.Fprintln(out, Gateway, apiServerName)
 	for _, name := range slices.Sorted(maps.Keys(n.Hosts)) {
 		fmt.Fprintln(out, n.Hosts[name], name)
 	}

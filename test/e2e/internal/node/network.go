@@ -17,6 +17,10 @@ const (
 	// the network of the control plane.
 	Gateway = "10.77.0.1"
 
+	// apiServerName is what pods call the API server, and its certificate is
+	// for.
+	apiServerName = "kubernetes.default.svc"
+
 	bridge = "pods0"
 )
 

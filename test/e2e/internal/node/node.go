@@ -42,6 +42,10 @@ type Options struct {
 	// addresses.
 	Hosts map[string]string
 
+	// APIServer is the port of the Gateway at which pods reach the API server,
+	// by the name kubernetes.default.svc.
+	APIServer string
+
 	// Backoff is how long a container that ends for the first time waits
 	// until it is started again: a second by default, a tenth of a kubelet's.
 	// It doubles up to thirty times as long.

@@ -64,6 +64,10 @@ func Images(roots string) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	backups, err := binaries.PerconaBackRest.Path()
+	if err != nil {
+		return nil, err
+	}
 	src, err := binaries.PerconaOperator.ModuleDir(moduleOperator)
 	if err != nil {
 		return nil, err
@@ -86,7 +90,8 @@ func Images(roots string) ([]Image, error) {
 	postgres, pgbackrest, operator := percona, percona, percona
 	postgres.Prefix = "docker.io/percona/percona-distribution-postgresql:" + PostgresVersion + "."
 	pgbackrest.Prefix = "docker.io/percona/percona-pgbackrest:"
-	operator.Prefix, operator.Scripts, operator.Files = "docker.io/percona/percona-postgresql-operator:", scripts, nil
+	operator.Prefix, operator.Scripts = "docker.io/percona/percona-postgresql-operator:", scripts
+	operator.Files = map[string]string{"/usr/local/bin/pgbackrest": backups}
 
 	return []Image{
 		{
@@ -101,15 +106,15 @@ func Images(roots string) ([]Image, error) {
 	}, nil
 }
 
-// operatorScripts are what the operator's image has in /usr/local/bin. Its own
-// pgbackrest, which runs backups from within Jobs, is not there.
+// operatorScripts are the scripts that the operator's image has in
+// /usr/local/bin.
 func operatorScripts(dir string) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.sh"))
 	if err != nil {
 		return nil, err
 	}
 
-	out := map[string]string{"/usr/local/bin/pgbackrest": "#!/bin/sh\necho not here >&2\nexit 1\n"}
+	out := map[string]string{}
 	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {

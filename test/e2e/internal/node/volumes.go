@@ -144,39 +144,99 @@ func (p *pod) content(ctx context.Context, v corev1.Volume) error {
 		return err
 	}
 
-	old, err := os.ReadDir(dir)
+	group := -1
+	if s := p.object().Spec.SecurityContext; s != nil && s.FSGroup != nil {
+		group = int(*s.FSGroup)
+	}
+
+	return publish(dir, files, group)
+}
+
+// publish makes a folder show some files the way a kubelet does: all of them
+// change at once, since they lie in a folder that the link ..data leads to, and
+// what is seen at the top are links into that one. Programs notice: bash's ** does
+// not follow links to folders, and Percona's backup Jobs compare what it finds.
+// A group that is not negative may read the files.
+func publish(dir string, files map[string]file, group int) error {
+	const data, next = "..data", "..data_tmp"
+
+	old, err := os.Readlink(filepath.Join(dir, data))
+	if err == nil && shows(filepath.Join(dir, old), files) {
+		return nil
+	}
+
+	fresh, err := os.MkdirTemp(dir, "..files-")
 	if err != nil {
 		return err
 	}
-	for _, e := range old {
-		if _, ok := files[e.Name()]; !ok && !e.IsDir() {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+	if err := os.Chmod(fresh, 0o755); err != nil {
+		return err
+	}
+	tops := map[string]bool{}
+	for name, f := range files {
+		if err := write(filepath.Join(fresh, name), string(f.data), f.mode); err != nil {
+			return err
+		}
+		top, _, _ := strings.Cut(name, "/")
+		tops[top] = true
+	}
+	if group >= 0 {
+		if err := own(dir, group, groupReadOnly, corev1.FSGroupChangeAlways); err != nil {
+			return err
+		}
+	}
+
+	if err := os.Symlink(filepath.Base(fresh), filepath.Join(dir, next)); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(dir, next), filepath.Join(dir, data)); err != nil {
+		return err
+	}
+
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); !strings.HasPrefix(name, "..") && !tops[name] {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
 				return err
 			}
 		}
 	}
-
-	for name, f := range files {
-		path := filepath.Join(dir, name)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, f.data) {
-			continue
-		}
-		// A running container sees the old or the new file, never half of it.
-		next := path + ".next"
-		if err := write(next, string(f.data), f.mode); err != nil {
-			return err
-		}
-		if err := os.Rename(next, path); err != nil {
+	for top := range tops {
+		if err := os.Symlink(filepath.Join(data, top), filepath.Join(dir, top)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-
-	s := p.object().Spec.SecurityContext
-	if s == nil || s.FSGroup == nil {
+	if old == "" {
 		return nil
 	}
 
-	return own(dir, int(*s.FSGroup), groupReadOnly, corev1.FSGroupChangeAlways)
+	return os.RemoveAll(filepath.Join(dir, old))
+}
+
+// shows is whether the files in a folder are these and no others.
+func shows(dir string, files map[string]file) bool {
+	seen, same := 0, true
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		f, ok := files[name]
+		seen, same = seen+1, same && ok && bytes.Equal(f.data, data)
+		return nil
+	})
+
+	return err == nil && same && seen == len(files)
 }
 
 func (p *pod) files(ctx context.Context, v corev1.Volume) (map[string]file, error) {

@@ -1,6 +1,10 @@
 package node
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,5 +83,75 @@ func TestProject(t *testing.T) {
 				t.Errorf("%s\n-want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// What is mounted looks as from a kubelet, also after it has changed.
+func TestPublish(t *testing.T) {
+	dir := t.TempDir()
+	see := func() map[string]string {
+		got := map[string]string{}
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			name, _ := filepath.Rel(dir, path)
+			if err != nil || strings.HasPrefix(name, "..files-") || name == "." {
+				return err
+			}
+			got[name], err = os.Readlink(path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(got["..data"], "..files-") {
+			got["..data"] = "the files"
+		}
+		return got
+	}
+	read := func(name, want string) {
+		t.Helper()
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+		}
+	}
+
+	for _, c := range []struct {
+		files map[string]file
+		want  map[string]string
+	}{
+		{
+			files: map[string]file{"a": {[]byte("one"), 0o644}, "b/c": {[]byte("two"), 0o600}},
+			want:  map[string]string{"..data": "the files", "a": "..data/a", "b": "..data/b"},
+		},
+		{
+			files: map[string]file{"a": {[]byte("one"), 0o644}},
+			want:  map[string]string{"..data": "the files", "a": "..data/a"},
+		},
+		{
+			files: map[string]file{"a": {[]byte("three"), 0o644}, "d": {[]byte("four"), 0o400}},
+			want:  map[string]string{"..data": "the files", "a": "..data/a", "d": "..data/d"},
+		},
+	} {
+		if err := publish(dir, c.files, -1); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.Readlink(filepath.Join(dir, "..data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := publish(dir, c.files, -1); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.Readlink(filepath.Join(dir, "..data")); err != nil || after != before {
+			t.Errorf("what has not changed is written again: %s, was %s (%v)", after, before, err)
+		}
+		if diff := cmp.Diff(c.want, see()); diff != "" {
+			t.Errorf("-want, +got:\n%s", diff)
+		}
+		for name, f := range c.files {
+			read(name, string(f.data))
+		}
+	}
+	if l, err := filepath.Glob(filepath.Join(dir, "..files-*")); err != nil || len(l) != 1 {
+		t.Errorf("there are the folders %v (%v)", l, err)
 	}
 }
