@@ -46,82 +46,94 @@ const (
 	headless = "service/files-headless"
 )
 
-// edits of a running server with a database and backups. Each group is for a
-// server of its own.
-var edits = map[string][]edit{
-	"server": {
+// A group of edits is for a server of its own.
+type group struct {
+	// spec of the server.
+	spec string
+
+	edits []edit
+}
+
+// edits of running servers: of each field of the spec.
+var edits = map[string]group{
+	"server": {withSQLite, []edit{
 		{edit: `{"logging": {"level": "DEBUG", "format": "json", "output": "stderr"}}`, undo: `{"logging": null}`, changes: []string{config, pod}},
 		{edit: `{"image": "registry.example.org/dittofs:v0.29.1"}`, undo: `{"image": "marmos91c/dittofs:v0.29.0"}`, changes: []string{pod}},
 		{edit: `{"replicas": 0}`, undo: `{"replicas": null}`, changes: []string{pod}},
 		{edit: `{"adoptExisting": true}`, undo: `{"adoptExisting": null}`},
-	},
-	"pod": {
+	}},
+	"pod": {withSQLite, []edit{
 		{edit: `{"resources": {"requests": {"cpu": "500m"}}}`, undo: `{"resources": null}`, changes: []string{pod}},
 		{edit: `{"terminationGracePeriodSeconds": 60}`, undo: `{"terminationGracePeriodSeconds": null}`, changes: []string{pod}},
 		{edit: `{"podSecurityContext": {"fsGroup": 2000}, "securityContext": {"runAsUser": 2000}}`, undo: `{"podSecurityContext": null, "securityContext": null}`, changes: []string{pod}},
-	},
-	"identity": {
+	}},
+	"identity": {withSQLite, []edit{
 		{edit: `{"identity": {"type": "memory", "jwt": {"accessTokenDuration": "5m", "refreshTokenDuration": "24h"}}}`, undo: `{"identity": null}`, changes: []string{config, pod}},
 		{edit: `{"identity": {"jwt": {"secretRef": {"name": "mine", "key": "jwt"}}}}`, undo: `{"identity": null}`, changes: []string{pod}},
 		{edit: `{"identity": {"admin": {"passwordSecretRef": {"name": "mine", "key": "password"}}}}`, undo: `{"identity": null}`, changes: []string{pod}, warned: []string{"spec.identity.admin"}},
-	},
-	"network": {
+	}},
+	"network": {withSQLite, []edit{
 		{edit: `{"controlPlane": {"port": 9090}}`, undo: `{"controlPlane": null}`, changes: []string{api, config, headless, pod}},
 		{edit: `{"service": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"service": null}`, changes: []string{api}},
 		{edit: `{"adapterServices": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"adapterServices": null}`, changes: []string{nfs, smb}},
-	},
-	"database": {
+	}},
+	"held volumes": {withSQLite, []edit{
+		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
+		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
+		{edit: `{"storage": {"storageClassName": "fast"}}`, undo: `{"storage": {"storageClassName": null}}`, held: []string{"spec.storage.storageClassName"}},
+		// It does not keep another edit from being applied.
+		{edit: `{"storage": {"metadataSize": "2Gi"}, "replicas": 0}`, undo: `{"storage": {"metadataSize": "1Gi"}, "replicas": null}`, changes: []string{pod}, held: []string{"spec.storage.metadataSize"}},
+	}},
+	"refused": {withSQLite, []edit{
+		{edit: `{"controlPlane": {"tls": true, "certSecretName": "mine", "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.tls", "spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName", "remove the field"}},
+		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
+		// With something wrong nothing else is applied either.
+		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.bearerTokenSecret"}},
+	}},
+	"no effect": {withSQLite, []edit{
+		{edit: `{"metrics": {"enabled": true, "path": "/m", "port": 9091, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, warned: []string{"spec.metrics"}},
+		{edit: `{"adapterDiscovery": {"pollingInterval": "1m"}, "snapshotPolicies": [{"share": "/export", "interval": "1h"}]}`, undo: `{"adapterDiscovery": null, "snapshotPolicies": null}`, warned: []string{"spec.adapterDiscovery", "spec.snapshotPolicies"}},
+		{edit: `{"identity": {"admin": {"username": "root"}}}`, undo: `{"identity": null}`, warned: []string{"spec.identity.admin.username"}},
+	}},
+	"database": {withDatabase, []edit{
 		{edit: `{"percona": {"replicas": 3}}`, undo: `{"percona": {"replicas": null}}`, changes: []string{cluster}},
 		{edit: `{"percona": {"resources": {"requests": {"cpu": "1"}}}}`, undo: `{"percona": {"resources": null}}`, changes: []string{cluster}},
 		{edit: `{"percona": {"metadataDatabaseName": "meta"}}`, undo: `{"percona": {"metadataDatabaseName": null}}`, changes: []string{cluster}},
-	},
-	"database's owner": {
+	}},
+	"database's owner": {withDatabase, []edit{
 		// The server's init container is of that image too. What runs stays
 		// where nobody says what should.
 		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:16.13-2"}}`, undo: `{"percona": {"image": "docker.io/percona/percona-distribution-postgresql:16.13-1"}}`, lastly: `{"percona": {"image": null}}`, changes: []string{cluster, pod}},
 		{edit: `{"percona": {"driftPolicy": "Revert"}}`, undo: `{"percona": {"driftPolicy": null}}`},
 		{edit: `{"percona": {"deleteWithServer": true}}`, undo: `{"percona": {"deleteWithServer": null}}`, changes: []string{cluster}},
-	},
-	"backups": {
-		{edit: `{"percona": {"backup": {"retentionDays": 30}}}`, undo: `{"percona": {"backup": {"retentionDays": null}}}`, changes: []string{cluster}},
-		{edit: `{"percona": {"backup": {"fullSchedule": "0 3 * * *", "incrSchedule": "*/10 * * * *"}}}`, undo: `{"percona": {"backup": {"fullSchedule": null, "incrSchedule": null}}}`, changes: []string{cluster}},
-		{edit: `{"percona": {"backup": {"bucket": "others", "endpoint": "s3.example.com", "region": "eu-west-1"}}}`, undo: `{"percona": {"backup": {"bucket": "backups", "endpoint": "s3.example.org", "region": null}}}`, changes: []string{cluster}},
-		{edit: `{"percona": {"backup": {"credentialsSecretRef": {"name": "mine"}}}}`, undo: `{"percona": {"backup": {"credentialsSecretRef": {"name": "s3"}}}}`, changes: []string{"secret/files-pgbackrest-secret"}},
-		{edit: `{"percona": {"backup": {"confirmRemoval": true}}}`, undo: `{"percona": {"backup": {"confirmRemoval": null}}}`},
-	},
-	"held volumes": {
-		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
-		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
-		{edit: `{"storage": {"storageClassName": "fast"}}`, undo: `{"storage": {"storageClassName": null}}`, held: []string{"spec.storage.storageClassName"}},
-		{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
-		{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
-		// It does not keep another edit from being applied.
-		{edit: `{"storage": {"metadataSize": "2Gi"}, "percona": {"replicas": 2}}`, undo: `{"storage": {"metadataSize": "1Gi"}, "percona": {"replicas": null}}`, changes: []string{cluster}, held: []string{"spec.storage.metadataSize"}},
-	},
-	"held database": {
+		{edit: `{"percona": {"crVersion": "1.0.0", "replicas": 3}}`, undo: `{"percona": {"crVersion": null, "replicas": null}}`, refused: []string{"spec.percona.crVersion"}},
+	}},
+	"held database": {withDatabase, []edit{
 		{edit: `{"percona": {"enabled": false}}`, undo: `{"percona": {"enabled": true}}`, held: []string{"spec.database", "set spec.database.confirmSwitch to sqlite"}},
 		{edit: `{"percona": {"databaseName": "other"}}`, undo: `{"percona": {"databaseName": null}}`, held: []string{"spec.percona.databaseName"}},
 		{edit: `{"percona": {"postgresVersion": 17}}`, undo: `{"percona": {"postgresVersion": null}}`, held: []string{"spec.percona.postgresVersion"}},
-	},
-	"held database's owner": {
 		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:18.2-2"}}`, undo: `{"percona": {"image": null}}`, held: []string{"spec.percona.image", "of PostgreSQL 16"}},
+	}},
+	"held volumes of the database": {withDatabase, []edit{
+		{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
+		{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
+		{edit: `{"database": {"type": "sqlite", "postgresSecretRef": {"name": "mine", "key": "jwt"}, "sqlite": {"path": "/data/controlplane/other.db"}}}`, undo: `{"database": null}`, warned: []string{"spec.database.type", "spec.database.postgresSecretRef"}},
+	}},
+	"backups": {withBackups, []edit{
+		{edit: `{"percona": {"backup": {"retentionDays": 30}}}`, undo: `{"percona": {"backup": {"retentionDays": null}}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"backup": {"fullSchedule": "0 3 * * *", "incrSchedule": "*/10 * * * *"}}}`, undo: `{"percona": {"backup": {"fullSchedule": null, "incrSchedule": null}}}`, changes: []string{cluster}},
+		{edit: `{"percona": {"backup": {"bucket": "others", "endpoint": "s3.example.com", "region": "eu-west-1"}}}`, undo: `{"percona": {"backup": {"bucket": "backups", "endpoint": "s3.example.org", "region": null}}}`, changes: []string{cluster}},
+	}},
+	"held backups": {withBackups, []edit{
 		{edit: `{"percona": {"backup": {"path": "/elsewhere"}}}`, undo: `{"percona": {"backup": {"path": null}}}`, held: []string{"spec.percona.backup.path"}},
 		{edit: `{"percona": {"backup": {"enabled": false}}}`, undo: `{"percona": {"backup": {"enabled": true}}}`, held: []string{"spec.percona.backup.enabled", "confirmRemoval"}},
-	},
-	"refused": {
-		{edit: `{"controlPlane": {"tls": true, "certSecretName": "mine", "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.tls", "spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName", "remove the field"}},
-		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
-		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}}`, undo: `{"metrics": null}`, refused: []string{"spec.metrics.bearerTokenSecret"}},
-		// With something wrong nothing else is applied either.
-		{edit: `{"percona": {"crVersion": "1.0.0", "replicas": 3}}`, undo: `{"percona": {"crVersion": null, "replicas": null}}`, refused: []string{"spec.percona.crVersion"}},
-	},
-	"no effect": {
-		{edit: `{"metrics": {"enabled": true, "path": "/m", "port": 9091, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, warned: []string{"spec.metrics"}},
-		{edit: `{"adapterDiscovery": {"pollingInterval": "1m"}, "snapshotPolicies": [{"share": "/export", "interval": "1h"}]}`, undo: `{"adapterDiscovery": null, "snapshotPolicies": null}`, warned: []string{"spec.adapterDiscovery", "spec.snapshotPolicies"}},
-		{edit: `{"identity": {"admin": {"username": "root"}}}`, undo: `{"identity": null}`, warned: []string{"spec.identity.admin.username"}},
-		{edit: `{"database": {"type": "sqlite", "postgresSecretRef": {"name": "mine", "key": "jwt"}, "sqlite": {"path": "/data/controlplane/other.db"}}}`, undo: `{"database": null}`, warned: []string{"spec.database.type", "spec.database.postgresSecretRef"}},
-	},
+		{edit: `{"percona": {"backup": {"confirmRemoval": true}}}`, undo: `{"percona": {"backup": {"confirmRemoval": null}}}`},
+		{edit: `{"percona": {"backup": {"credentialsSecretRef": {"name": "mine"}}}}`, undo: `{"percona": {"backup": {"credentialsSecretRef": {"name": "s3"}}}}`, changes: []string{"secret/files-pgbackrest-secret"}},
+	}},
 }
+
+// withSQLite is the spec of a server without PostgreSQL.
+const withSQLite = `{storage: {metadataSize: 1Gi}}`
 
 // What becomes of every edit of a running server: which of its objects change,
 // or that it is held, refused or without effect, and what the condition Accepted
@@ -132,18 +144,18 @@ func TestEdits(t *testing.T) {
 	// Each group has a server of its own, and time between the edits:
 	// Crossplane listens only now and then to one that changes all the time,
 	// which a database that restarts does.
-	for group, edits := range edits {
-		t.Run(group, func(t *testing.T) {
+	for name, g := range edits {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
 			ns := e2e.NewNamespace(t)
 			ns.Apply(s3Secret + mySecret)
-			running(ns, "files", withBackups)
+			running(ns, "files", g.spec)
 			ns.Settle("files")
 			before := ns.Snapshot("files")
 
-			for _, e := range edits {
-				e2e.Pause(t, 10*time.Second)
+			for _, e := range g.edits {
+				e2e.Pause(t, 5*time.Second)
 				e.see(ns, before)
 			}
 		})
@@ -170,8 +182,8 @@ func TestEveryFieldIsEdited(t *testing.T) {
 			}
 		}
 	}
-	for _, group := range edits {
-		for _, e := range group {
+	for _, g := range edits {
+		for _, e := range g.edits {
 			spec := map[string]any{}
 			if err := json.Unmarshal([]byte(e.edit), &spec); err != nil {
 				t.Fatalf("%s: %v", e.edit, err)

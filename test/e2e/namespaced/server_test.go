@@ -63,8 +63,8 @@ func TestServer(t *testing.T) {
 
 	ns.Settle("files")
 
-	e2e.Golden(t, "get.txt", e2e.Stable(ns.Kubectl("get", "dittoserver")))
-	e2e.Golden(t, "describe.txt", e2e.Stable(withoutEvents(ns.Kubectl("describe", "dittoserver", "files"))))
+	e2e.Golden(t, "get.txt", func() string { return e2e.Stable(ns.Kubectl("get", "dittoserver")) })
+	e2e.Golden(t, "describe.txt", func() string { return e2e.Stable(withoutEvents(ns.Kubectl("describe", "dittoserver", "files"))) })
 
 	// Whatever becomes of the database, the server stays.
 	ns.StopDatabase("files")

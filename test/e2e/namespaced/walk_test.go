@@ -81,5 +81,5 @@ func TestWalk(t *testing.T) {
 	ns.WaitGone("perconapgcluster", "files-postgres")
 	kubectl("get", "persistentvolumeclaim")
 
-	e2e.Golden(t, filepath.Join("..", "..", "walk.md"), strings.TrimSpace(page.String())+"\n")
+	e2e.Golden(t, filepath.Join("..", "..", "walk.md"), func() string { return strings.TrimSpace(page.String()) + "\n" })
 }

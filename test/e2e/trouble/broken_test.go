@@ -184,23 +184,25 @@ func TestPermissions(t *testing.T) {
 	// its log tells of.
 	for _, verb := range []string{"list", "watch"} {
 		t.Run(verb, func(t *testing.T) {
-			for _, resource := range []string{"statefulsets", "perconapgclusters"} {
-				role.without(t, verb, resource)
-				if err := e2e.ControlPlane.RestartCrossplane(t.Context()); err != nil {
-					t.Fatal(err)
+			resources := []string{"statefulsets", "perconapgclusters"}
+
+			role.without(t, verb, resources...)
+			if err := e2e.ControlPlane.RestartCrossplane(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			e2e.Eventually(t, "words about "+verb, func() error {
+				log, err := e2e.ControlPlane.Log("crossplane-*.crossplane.log")
+				if err != nil {
+					return err
 				}
-				e2e.Eventually(t, "words about "+verb, func() error {
-					log, err := e2e.ControlPlane.Log("crossplane-*.crossplane.log")
-					if err != nil {
-						return err
-					}
-					if want := `cannot ` + verb + ` resource \"` + resource + `\"`; !strings.Contains(log, want) {
+				for _, r := range resources {
+					if want := `cannot ` + verb + ` resource \"` + r + `\"`; !strings.Contains(log, want) {
 						return fmt.Errorf("the log does not say %s", want)
 					}
-					return nil
-				})
-				role.restore(t, verb, resource)
-			}
+				}
+				return nil
+			})
+			role.restore(t, verb, resources...)
 		})
 	}
 
@@ -235,13 +237,13 @@ func readRole(t *testing.T) *role {
 	return r
 }
 
-// without a verb for a resource.
-func (r *role) without(t *testing.T, verb, resource string) {
+// without a verb for some resources.
+func (r *role) without(t *testing.T, verb string, resources ...string) {
 	t.Helper()
 
 	rules := slices.Clone(r.Rules)
 	for i := range rules {
-		if rules[i].Resources[0] == resource {
+		if slices.Contains(resources, rules[i].Resources[0]) {
 			rules[i].Verbs = slices.DeleteFunc(slices.Clone(rules[i].Verbs), func(v string) bool { return v == verb })
 		}
 	}
@@ -250,14 +252,18 @@ func (r *role) without(t *testing.T, verb, resource string) {
 		t.Fatal(err)
 	}
 	e2e.Kubectl(t, "patch", "clusterrole", "function-dittoserver", "--type=merge", "-p", string(patch))
-	crossplaneMay(t, verb, resource, "no")
+	for _, resource := range resources {
+		crossplaneMay(t, verb, resource, "no")
+	}
 }
 
-func (r *role) restore(t *testing.T, verb, resource string) {
+func (r *role) restore(t *testing.T, verb string, resources ...string) {
 	t.Helper()
 
 	e2e.Apply(t, r.manifest)
-	crossplaneMay(t, verb, resource, "yes")
+	for _, resource := range resources {
+		crossplaneMay(t, verb, resource, "yes")
+	}
 }
 
 // crossplaneMay waits until Crossplane may, or may not, do something.

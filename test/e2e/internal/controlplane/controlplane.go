@@ -168,7 +168,7 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, stdin string, args ...strin
 
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // A binary that was built for this.
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig(), "HOME="+cp.run)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig(), "HOME="+cp.run, "GOGC=off")
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 

@@ -129,7 +129,11 @@ func (cp *ControlPlane) startBinary(name string, b binaries.Binary, args ...stri
 		return err
 	}
 
-	p, err := cp.start(name, exec.Command(path, args...)) //nolint:gosec // A binary that was built for this.
+	cmd := exec.Command(path, args...) //nolint:gosec // A binary that was built for this.
+	// Percona's CRDs make a heap that takes long to collect.
+	cmd.Env = append(os.Environ(), "GOGC=200")
+
+	p, err := cp.start(name, cmd)
 	if err != nil {
 		return err
 	}

@@ -101,10 +101,15 @@ func Writes(t testing.TB, namespace string, since time.Time) int {
 
 	n := 0
 	for _, e := range (&auditTail{t: t}).next() {
-		if e.ObjectRef.Namespace == namespace && e.User.Username == crossplaneUser && e.Received.After(since) && !slices.Contains([]string{"get", "list", "watch"}, e.Verb) {
+		if e.writes(namespace) && e.Received.After(since) {
 			n++
 		}
 	}
 
 	return n
+}
+
+// writes is whether Crossplane asks to write in a namespace.
+func (e *auditEvent) writes(namespace string) bool {
+	return e.ObjectRef.Namespace == namespace && e.User.Username == crossplaneUser && !slices.Contains([]string{"get", "list", "watch"}, e.Verb)
 }

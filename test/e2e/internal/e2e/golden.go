@@ -2,24 +2,28 @@ package e2e
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write the golden files from what is seen")
 
-// Golden compares text with a file under testdata.
-func Golden(t testing.TB, name, got string) {
+// Golden waits until what is seen is what is in a file under testdata: while a
+// reconcile is under way, it is not for a moment.
+func Golden(t testing.TB, name string, see func() string) {
 	t.Helper()
 
 	path := filepath.Join("testdata", name)
 
 	if *update {
+		got := see()
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -32,9 +36,12 @@ func Golden(t testing.TB, name, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s differs: -want, +got:\n%s\nIf it should, run the test with -update.", path, diff)
-	}
+	EventuallyWithin(t, time.Minute, path, func() error {
+		if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(see(), "\n")); diff != "" {
+			return fmt.Errorf("it differs: -want, +got:\n%s\nIf it should, run the test with -update", diff)
+		}
+		return nil
+	})
 }
 
 // volatile is what differs between two runs, in what kubectl prints.

@@ -128,13 +128,15 @@ func (ns *Namespace) Reconcile(server string) {
 	ns.Settle(server)
 }
 
-// Settle waits until nobody writes to the server and its cluster any more: a
-// reconcile that is under way works with what it saw when it began.
+// Settle waits until nobody writes to the server and its cluster any more, and
+// Crossplane does not even try: a reconcile that is under way works with what it
+// saw when it began.
 func (ns *Namespace) Settle(server string) {
 	ns.T.Helper()
 
-	const quiet = 1500 * time.Millisecond
+	const quiet = 2 * time.Second
 
+	log := tailAudit(ns.T)
 	last, since := "", time.Now()
 	ns.Eventually("nobody writes to "+server, func() error {
 		now := ""
@@ -149,6 +151,11 @@ func (ns *Namespace) Settle(server string) {
 		}
 		if now != last {
 			last, since = now, time.Now()
+		}
+		for _, e := range log.next() {
+			if e.writes(ns.Name) && e.Received.After(since) {
+				since = e.Received
+			}
 		}
 		if time.Since(since) < quiet {
 			return fmt.Errorf("the last write was %s ago", time.Since(since).Round(time.Millisecond))
