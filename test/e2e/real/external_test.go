@@ -52,7 +52,7 @@ data: {ca.crt: %s}
 	s.waitReady()
 	s.waitHealth("reachable")
 	s.login().createShare("/export")
-	conns := files.sql("somebodys", `SELECT DISTINCT ssl, client_addr FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'dittofs'`)
+	conns := files.sql("somebodys", `SELECT DISTINCT ssl, client_addr FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'dittofs' AND datname = 'somebodys'`)
 	if want := "t|" + s.serverPod().Status.PodIP; strings.TrimSpace(conns) != want {
 		t.Errorf("connections are %q, want %q", conns, want)
 	}
