@@ -95,6 +95,8 @@ func (cp *ControlPlane) startKubernetes(ctx context.Context) error {
 		"--allow-privileged",
 		"--audit-policy-file", policy,
 		"--audit-log-path", cp.AuditLog(),
+		// In megabytes. One file, which tests read from its beginning.
+		"--audit-log-maxsize", "10000",
 	); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -35,12 +36,24 @@ type auditTail struct {
 func tailAudit(t testing.TB) *auditTail {
 	t.Helper()
 
-	fi, err := os.Stat(ControlPlane.AuditLog())
+	f, err := os.Open(ControlPlane.AuditLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // It is only read.
+
+	fi, err := f.Stat()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	return &auditTail{t: t, offset: fi.Size()}
+	// The last line may still be being written: then it begins with that.
+	end := make([]byte, min(fi.Size(), 1<<20))
+	if _, err := f.ReadAt(end, fi.Size()-int64(len(end))); err != nil {
+		t.Fatal(err)
+	}
+
+	return &auditTail{t: t, offset: fi.Size() - int64(len(end)-bytes.LastIndexByte(end, '\n')-1)}
 }
 
 // next are the requests that were added since.
