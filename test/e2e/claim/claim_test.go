@@ -18,22 +18,11 @@ func TestMain(m *testing.M) {
 	e2e.Main(m, e2e.Options{Configuration: controlplane.ConfigurationClaim})
 }
 
-func claim(name, spec string) string {
-	return fmt.Sprintf(`
-apiVersion: dittofs.dittofs.com/v1alpha1
-kind: DittoServer
-metadata: {name: %s}
-spec: %s
-`, name, spec)
-}
-
-const withDatabase = `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi}}`
-
 // A claim looks like a namespaced DittoServer to its user: its objects are in
 // its namespace and bear its name, its conditions and events are on it.
 func TestClaim(t *testing.T) {
 	ns := e2e.NewNamespace(t)
-	ns.Apply(claim("files", withDatabase))
+	ns.Apply(e2e.Server("files", e2e.WithDatabase))
 
 	ns.WaitCondition("dittoserver", "files", "DatabaseReady", "False", "WaitingForPostgreSQL")
 	ns.Wait("perconapgcluster", "files-postgres", nil)
@@ -81,7 +70,7 @@ func TestClaim(t *testing.T) {
 // What is wrong with a claim is said on the claim itself.
 func TestInvalidClaim(t *testing.T) {
 	ns := e2e.NewNamespace(t)
-	ns.Apply(claim("bad", `{percona: {enabled: true, backup: {enabled: true}}}`))
+	ns.Apply(e2e.Server("bad", `{percona: {enabled: true, backup: {enabled: true}}}`))
 
 	msg := ns.WaitCondition("dittoserver", "bad", "Accepted", "False", "InvalidSpec")
 	for _, field := range []string{"spec.storage.metadataSize", "spec.percona.backup.bucket", "spec.percona.backup.endpoint"} {
@@ -91,7 +80,7 @@ func TestInvalidClaim(t *testing.T) {
 	}
 
 	// What the API server can know it says at once, as for a namespaced one.
-	if msg := ns.ApplyRefused(claim("worse", `{replicas: 2}`)); !strings.Contains(msg, "spec.replicas") {
+	if msg := ns.ApplyRefused(e2e.Server("worse", `{replicas: 2}`)); !strings.Contains(msg, "spec.replicas") {
 		t.Errorf("the refusal does not name the field: %s", msg)
 	}
 }
@@ -100,7 +89,7 @@ func TestInvalidClaim(t *testing.T) {
 func TestClaimsOfOneName(t *testing.T) {
 	one, two := e2e.NewNamespace(t, "one"), e2e.NewNamespace(t, "two")
 	for _, ns := range []*e2e.Namespace{one, two} {
-		ns.Apply(claim("files", `{storage: {metadataSize: 1Gi}}`))
+		ns.Apply(e2e.Server("files", e2e.WithSQLite))
 	}
 
 	for _, ns := range []*e2e.Namespace{one, two} {
@@ -140,7 +129,7 @@ func TestNamespacedAPIIsRefused(t *testing.T) {
 	e2e.Kubectl(t, "delete", "xrd", xrd)
 
 	ns := e2e.NewNamespace(t)
-	ns.Apply(claim("files", `{storage: {metadataSize: 1Gi}}`))
+	ns.Apply(e2e.Server("files", e2e.WithSQLite))
 	ns.RunServer("files")
 	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
 }

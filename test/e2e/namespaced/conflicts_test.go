@@ -22,7 +22,7 @@ func TestNothingIsFoughtOver(t *testing.T) {
 
 	ns := e2e.NewNamespace(t)
 	ns.Apply(s3Secret)
-	running(ns, "files", withBackups)
+	ns.Running("files", withBackups)
 	ns.Reconcile("files")
 
 	before := ns.Get("perconapgcluster", "files-postgres")

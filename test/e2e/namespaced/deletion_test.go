@@ -33,7 +33,7 @@ func TestDeletion(t *testing.T) {
 			t.Parallel()
 
 			ns := e2e.NewNamespace(t)
-			running(ns, "files", withDatabase)
+			ns.Running("files", e2e.WithDatabase)
 			volumes := volumesOf(ns)
 			password := ns.Get("secret", "files-postgres-pguser-dittofs").Value("data", "password")
 			if len(volumes) < 3 {
@@ -56,7 +56,7 @@ func TestDeletion(t *testing.T) {
 				t.Errorf("volumes after the deletion: -before, +after:\n%s", diff)
 			}
 
-			running(ns, "files", withDatabase)
+			ns.Running("files", e2e.WithDatabase)
 			if diff := cmp.Diff(volumes, volumesOf(ns)); diff != "" {
 				t.Errorf("volumes of the server that took over: -before, +after:\n%s", diff)
 			}
@@ -75,7 +75,7 @@ func TestOrphans(t *testing.T) {
 
 	ns := e2e.NewNamespace(t)
 	ns.Apply(s3Secret)
-	running(ns, "files", withBackups)
+	ns.Running("files", withBackups)
 	ns.Reconcile("files")
 	ns.Settle("files")
 	before := ns.Snapshot("files")
@@ -95,7 +95,7 @@ func TestOrphans(t *testing.T) {
 	ns.Kubectl("annotate", "dittoserver", "files", "crossplane.io/paused-")
 	ns.WaitGone("dittoserver", "files")
 
-	ns.Apply(server("files", withBackups))
+	ns.Apply(e2e.Server("files", withBackups))
 	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
 	ns.WaitCondition("dittoserver", "files", "Accepted", "True", "SpecAccepted")
 	ns.Reconcile("files")
@@ -118,23 +118,13 @@ func TestDeletionWhileTheDatabaseInitializes(t *testing.T) {
 
 	ns := e2e.NewNamespace(t)
 	ns.Apply(s3Secret)
-	ns.Apply(server("files", withBackups))
+	ns.Apply(e2e.Server("files", withBackups))
 	ns.Wait("secret", "files-postgres-pguser-dittofs", nil)
 
 	ns.Kubectl("delete", "dittoserver", "files")
 	for key := range composedOf("files") {
 		ns.WaitGone(key.kind, key.name)
 	}
-}
-
-// running makes a server and waits until it runs.
-func running(ns *e2e.Namespace, name, spec string) {
-	ns.T.Helper()
-
-	ns.RunDatabase(name)
-	ns.RunServer(name)
-	ns.Apply(server(name, spec))
-	ns.WaitCondition("dittoserver", name, "Ready", "True", "Available")
 }
 
 type object struct{ kind, name string }

@@ -17,7 +17,7 @@ func TestEditsOfTheClusterAreKept(t *testing.T) {
 	t.Parallel()
 
 	ns := e2e.NewNamespace(t)
-	running(ns, "files", withDatabase)
+	ns.Running("files", e2e.WithDatabase)
 	ns.Settle("files")
 
 	ns.Kubectl("patch", "perconapgcluster", "files-postgres", "--type=json", "-p", `[
@@ -64,7 +64,7 @@ func TestEditsOfTheClusterAreReverted(t *testing.T) {
 	t.Parallel()
 
 	ns := e2e.NewNamespace(t)
-	running(ns, "files", `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi, driftPolicy: Revert}}`)
+	ns.Running("files", `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi, driftPolicy: Revert}}`)
 
 	ns.Kubectl("patch", "perconapgcluster", "files-postgres", "--type=json", "-p", `[{"op": "replace", "path": "/spec/instances/0/replicas", "value": 2}]`)
 	ns.Wait("perconapgcluster", "files-postgres", func(o *e2e.Object) error {
@@ -80,7 +80,7 @@ func TestDeletedObjectsComeBack(t *testing.T) {
 	t.Parallel()
 
 	ns := e2e.NewNamespace(t)
-	running(ns, "files", withDatabase)
+	ns.Running("files", e2e.WithDatabase)
 	ns.Reconcile("files")
 	before := ns.Snapshot("files")
 	volumes := volumesOf(ns)

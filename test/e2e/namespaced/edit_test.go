@@ -56,51 +56,51 @@ type group struct {
 
 // edits of running servers: of each field of the spec.
 var edits = map[string]group{
-	"server": {withSQLite, []edit{
+	"server": {e2e.WithSQLite, []edit{
 		{edit: `{"logging": {"level": "DEBUG", "format": "json", "output": "stderr"}}`, undo: `{"logging": null}`, changes: []string{config, pod}},
 		{edit: `{"image": "registry.example.org/dittofs:v0.29.1"}`, undo: `{"image": "marmos91c/dittofs:v0.29.0"}`, changes: []string{pod}},
 		{edit: `{"replicas": 0}`, undo: `{"replicas": null}`, changes: []string{pod}},
 		{edit: `{"adoptExisting": true}`, undo: `{"adoptExisting": null}`},
 	}},
-	"pod": {withSQLite, []edit{
+	"pod": {e2e.WithSQLite, []edit{
 		{edit: `{"resources": {"requests": {"cpu": "500m"}}}`, undo: `{"resources": null}`, changes: []string{pod}},
 		{edit: `{"terminationGracePeriodSeconds": 60}`, undo: `{"terminationGracePeriodSeconds": null}`, changes: []string{pod}},
 		{edit: `{"podSecurityContext": {"fsGroup": 2000}, "securityContext": {"runAsUser": 2000}}`, undo: `{"podSecurityContext": null, "securityContext": null}`, changes: []string{pod}},
 	}},
-	"identity": {withSQLite, []edit{
+	"identity": {e2e.WithSQLite, []edit{
 		{edit: `{"identity": {"type": "memory", "jwt": {"accessTokenDuration": "5m", "refreshTokenDuration": "24h"}}}`, undo: `{"identity": null}`, changes: []string{config, pod}},
 		{edit: `{"identity": {"jwt": {"secretRef": {"name": "mine", "key": "jwt"}}}}`, undo: `{"identity": null}`, changes: []string{pod}},
 		{edit: `{"identity": {"admin": {"passwordSecretRef": {"name": "mine", "key": "password"}}}}`, undo: `{"identity": null}`, changes: []string{pod}, warned: []string{"spec.identity.admin"}},
 	}},
-	"network": {withSQLite, []edit{
+	"network": {e2e.WithSQLite, []edit{
 		{edit: `{"controlPlane": {"port": 9090}}`, undo: `{"controlPlane": null}`, changes: []string{api, config, headless, pod}},
 		{edit: `{"service": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"service": null}`, changes: []string{api}},
 		{edit: `{"adapterServices": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"adapterServices": null}`, changes: []string{nfs, smb}},
 	}},
-	"held volumes": {withSQLite, []edit{
+	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
 		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
 		{edit: `{"storage": {"storageClassName": "fast"}}`, undo: `{"storage": {"storageClassName": null}}`, held: []string{"spec.storage.storageClassName"}},
 		// It does not keep another edit from being applied.
 		{edit: `{"storage": {"metadataSize": "2Gi"}, "replicas": 0}`, undo: `{"storage": {"metadataSize": "1Gi"}, "replicas": null}`, changes: []string{pod}, held: []string{"spec.storage.metadataSize"}},
 	}},
-	"refused": {withSQLite, []edit{
+	"refused": {e2e.WithSQLite, []edit{
 		{edit: `{"controlPlane": {"tls": true, "certSecretName": "mine", "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.tls", "spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName", "remove the field"}},
 		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
 		// With something wrong nothing else is applied either.
 		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.bearerTokenSecret"}},
 	}},
-	"no effect": {withSQLite, []edit{
+	"no effect": {e2e.WithSQLite, []edit{
 		{edit: `{"metrics": {"enabled": true, "path": "/m", "port": 9091, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, warned: []string{"spec.metrics"}},
 		{edit: `{"adapterDiscovery": {"pollingInterval": "1m"}, "snapshotPolicies": [{"share": "/export", "interval": "1h"}]}`, undo: `{"adapterDiscovery": null, "snapshotPolicies": null}`, warned: []string{"spec.adapterDiscovery", "spec.snapshotPolicies"}},
 		{edit: `{"identity": {"admin": {"username": "root"}}}`, undo: `{"identity": null}`, warned: []string{"spec.identity.admin.username"}},
 	}},
-	"database": {withDatabase, []edit{
+	"database": {e2e.WithDatabase, []edit{
 		{edit: `{"percona": {"replicas": 3}}`, undo: `{"percona": {"replicas": null}}`, changes: []string{cluster}},
 		{edit: `{"percona": {"resources": {"requests": {"cpu": "1"}}}}`, undo: `{"percona": {"resources": null}}`, changes: []string{cluster}},
 		{edit: `{"percona": {"metadataDatabaseName": "meta"}}`, undo: `{"percona": {"metadataDatabaseName": null}}`, changes: []string{cluster}},
 	}},
-	"database's owner": {withDatabase, []edit{
+	"database's owner": {e2e.WithDatabase, []edit{
 		// The server's init container is of that image too. What runs stays
 		// where nobody says what should.
 		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:16.13-2"}}`, undo: `{"percona": {"image": "docker.io/percona/percona-distribution-postgresql:16.13-1"}}`, lastly: `{"percona": {"image": null}}`, changes: []string{cluster, pod}},
@@ -108,13 +108,13 @@ var edits = map[string]group{
 		{edit: `{"percona": {"deleteWithServer": true}}`, undo: `{"percona": {"deleteWithServer": null}}`, changes: []string{cluster}},
 		{edit: `{"percona": {"crVersion": "1.0.0", "replicas": 3}}`, undo: `{"percona": {"crVersion": null, "replicas": null}}`, refused: []string{"spec.percona.crVersion"}},
 	}},
-	"held database": {withDatabase, []edit{
+	"held database": {e2e.WithDatabase, []edit{
 		{edit: `{"percona": {"enabled": false}}`, undo: `{"percona": {"enabled": true}}`, held: []string{"spec.database", "set spec.database.confirmSwitch to sqlite"}},
 		{edit: `{"percona": {"databaseName": "other"}}`, undo: `{"percona": {"databaseName": null}}`, held: []string{"spec.percona.databaseName"}},
 		{edit: `{"percona": {"postgresVersion": 17}}`, undo: `{"percona": {"postgresVersion": null}}`, held: []string{"spec.percona.postgresVersion"}},
 		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:18.2-2"}}`, undo: `{"percona": {"image": null}}`, held: []string{"spec.percona.image", "of PostgreSQL 16"}},
 	}},
-	"held volumes of the database": {withDatabase, []edit{
+	"held volumes of the database": {e2e.WithDatabase, []edit{
 		{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
 		{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
 		{edit: `{"database": {"type": "sqlite", "postgresSecretRef": {"name": "mine", "key": "jwt"}, "sqlite": {"path": "/data/controlplane/other.db"}}}`, undo: `{"database": null}`, warned: []string{"spec.database.type", "spec.database.postgresSecretRef"}},
@@ -132,9 +132,6 @@ var edits = map[string]group{
 	}},
 }
 
-// withSQLite is the spec of a server without PostgreSQL.
-const withSQLite = `{storage: {metadataSize: 1Gi}}`
-
 // What becomes of every edit of a running server: which of its objects change,
 // or that it is held, refused or without effect, and what the condition Accepted
 // says. After each, the edit is undone, and the server is as it was.
@@ -150,7 +147,7 @@ func TestEdits(t *testing.T) {
 
 			ns := e2e.NewNamespace(t)
 			ns.Apply(s3Secret + mySecret)
-			running(ns, "files", g.spec)
+			ns.Running("files", g.spec)
 			ns.Settle("files")
 			before := ns.Snapshot("files")
 
@@ -230,22 +227,21 @@ func (e edit) see(ns *e2e.Namespace, before e2e.Snapshot) {
 	slices.Sort(e.changes)
 
 	ns.Patch("dittoserver", "files", `{"spec": `+e.edit+`}`)
-	for _, text := range e.held {
-		ns.WaitMessage("dittoserver", "files", "Accepted", "False", text)
-	}
-	for _, text := range e.refused {
-		ns.WaitMessage("dittoserver", "files", "Accepted", "False", text)
-	}
-	for _, text := range e.warned {
-		ns.WaitMessage("dittoserver", "files", "Accepted", "True", text)
-	}
-	switch {
-	case len(e.held) > 0:
-		ns.WaitCondition("dittoserver", "files", "Accepted", "False", "ChangeHeld")
-	case len(e.refused) > 0:
-		ns.WaitCondition("dittoserver", "files", "Accepted", "False", "InvalidSpec")
-	case len(e.warned) > 0:
-		ns.WaitCondition("dittoserver", "files", "Accepted", "True", "AcceptedWithWarnings")
+	for _, c := range []struct {
+		status, reason string
+		says           []string
+	}{
+		{"False", "ChangeHeld", e.held},
+		{"False", "InvalidSpec", e.refused},
+		{"True", "AcceptedWithWarnings", e.warned},
+	} {
+		if len(c.says) == 0 {
+			continue
+		}
+		for _, text := range c.says {
+			ns.WaitMessage("dittoserver", "files", "Accepted", c.status, text)
+		}
+		ns.WaitCondition("dittoserver", "files", "Accepted", c.status, c.reason)
 	}
 	if len(e.changes) == 0 && len(e.refused) == 0 {
 		// That nothing happens takes a while to be seen.

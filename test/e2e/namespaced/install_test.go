@@ -111,7 +111,7 @@ func TestRefusedByTheFunction(t *testing.T) {
 		{
 			reason: "Percona builds label values from names, and does not check them.",
 			name:   "a-name-with-29-characters-xx1",
-			spec:   withDatabase,
+			spec:   e2e.WithDatabase,
 			says:   []string{"metadata.name", "28"},
 		},
 		{
@@ -139,7 +139,7 @@ func TestRefusedByTheFunction(t *testing.T) {
 			says:   []string{"spec.percona.metadataDatabaseName"},
 		},
 	} {
-		ns.Apply(server(c.name, c.spec))
+		ns.Apply(e2e.Server(c.name, c.spec))
 
 		msg := ns.WaitCondition("dittoserver", c.name, "Accepted", "False", "InvalidSpec")
 		for _, s := range c.says {

@@ -4,7 +4,6 @@
 package namespaced
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -23,16 +22,3 @@ func TestMain(m *testing.M) {
 
 	e2e.Main(m, o)
 }
-
-// server is the manifest of a DittoServer with a spec in YAML's flow style.
-func server(name, spec string) string {
-	return fmt.Sprintf(`
-apiVersion: dittofs.dittofs.com/v1alpha1
-kind: DittoServer
-metadata: {name: %s}
-spec: %s
-`, name, spec)
-}
-
-// withDatabase is the spec of a server with the smallest database.
-const withDatabase = `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi}}`

@@ -15,7 +15,7 @@ func TestServer(t *testing.T) {
 	t.Parallel()
 
 	ns := e2e.NewNamespace(t)
-	ns.Apply(server("files", withDatabase))
+	ns.Apply(e2e.Server("files", e2e.WithDatabase))
 
 	// Percona's operator takes the cluster and makes its Secrets and its
 	// StatefulSets. Until PostgreSQL is up the server says what it waits for,
@@ -91,7 +91,7 @@ func TestServerOnSQLite(t *testing.T) {
 	t.Parallel()
 
 	ns := e2e.NewNamespace(t)
-	ns.Apply(server("files", `{storage: {metadataSize: 1Gi}}`))
+	ns.Apply(e2e.Server("files", e2e.WithSQLite))
 	ns.Wait("statefulset", "files", nil)
 	ns.RunServer("files")
 	o := ns.Wait("dittoserver", "files", func(o *e2e.Object) error {
@@ -140,7 +140,7 @@ stringData: {AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: secret}
 		if spec != "" {
 			spec = ", " + spec
 		}
-		ns.Apply(server(name, `{storage: {metadataSize: 1Gi}, percona: {enabled: true`+spec+`}}`))
+		ns.Apply(e2e.Server(name, `{storage: {metadataSize: 1Gi}, percona: {enabled: true`+spec+`}}`))
 	}
 
 	for name, spec := range specs {

@@ -26,7 +26,7 @@ stringData: {jwt-secret: "somebody else's, and long enough to sign tokens with"}
 `)
 	taken := ns.Snapshot("files")
 
-	ns.Apply(server("files", `{storage: {metadataSize: 1Gi}}`))
+	ns.Apply(e2e.Server("files", e2e.WithSQLite))
 	ns.WaitCondition("dittoserver", "files", "Accepted", "False", "NameTaken")
 	for _, name := range []string{"ConfigMap files-config", "Secret files-jwt-secret"} {
 		ns.WaitMessage("dittoserver", "files", "Accepted", "False", name)
@@ -55,7 +55,7 @@ func TestObjectBeingDeleted(t *testing.T) {
 	t.Parallel()
 
 	ns := e2e.NewNamespace(t)
-	ns.Apply(server("files", `{storage: {metadataSize: 1Gi}}`))
+	ns.Apply(e2e.Server("files", e2e.WithSQLite))
 	ns.RunServer("files")
 	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
 
@@ -83,7 +83,7 @@ func TestBackupSecretMissing(t *testing.T) {
 	ns := e2e.NewNamespace(t)
 	ns.RunDatabase("files")
 	ns.RunServer("files")
-	ns.Apply(server("files", withBackups))
+	ns.Apply(e2e.Server("files", withBackups))
 
 	ns.WaitMessage("dittoserver", "files", "BackupReady", "False", "s3")
 	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
@@ -108,8 +108,8 @@ func TestServersOfOneName(t *testing.T) {
 	t.Parallel()
 
 	one, two := e2e.NewNamespace(t, "one"), e2e.NewNamespace(t, "two")
-	running(one, "files", withDatabase)
-	running(two, "files", withDatabase)
+	one.Running("files", e2e.WithDatabase)
+	two.Running("files", e2e.WithDatabase)
 
 	before := two.Snapshot("files")
 	one.Kubectl("delete", "dittoserver", "files")

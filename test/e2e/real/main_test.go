@@ -6,7 +6,6 @@ package real
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -106,13 +105,5 @@ func parallel(t *testing.T) *node.Node {
 
 // ttl of the function's answers in these tests.
 const ttl = 10 * time.Second
-
-// is whether a condition of an object is as it should be.
-func is(o *e2e.Object, typ, status string) error {
-	if c := o.Condition(typ); c.Status != status {
-		return fmt.Errorf("condition %s is %q, %s: %s", typ, c.Status, c.Reason, c.Message)
-	}
-	return nil
-}
 
 var errNone = errors.New("there is none")

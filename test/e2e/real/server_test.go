@@ -71,7 +71,7 @@ func (s *server) databaseLabels() labels.Set {
 func (s *server) waitReady() {
 	s.t.Helper()
 
-	s.Wait("dittoserver", s.name, func(o *e2e.Object) error { return is(o, "Ready", "True") })
+	s.waitCondition("Ready", "True", "Available")
 }
 
 // waitCondition waits until a condition of the server has a status and a

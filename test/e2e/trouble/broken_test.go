@@ -21,7 +21,7 @@ import (
 // first test: the control plane begins without Percona.
 func TestPerconaInstalledLater(t *testing.T) {
 	ns := e2e.NewNamespace(t)
-	ns.Apply(server("files", withDatabase))
+	ns.Apply(e2e.Server("files", e2e.WithDatabase))
 
 	ns.WaitCondition("dittoserver", "files", "DatabaseReady", "False", "PerconaOperatorNotInstalled")
 	ns.WaitCondition("dittoserver", "files", "Synced", "True", "ReconcileSuccess")
@@ -44,7 +44,7 @@ func TestPerconaInstalledLater(t *testing.T) {
 // and through an upgrade of the function: nothing that it is made of changes.
 func TestRestartsAndUpgrade(t *testing.T) {
 	ns := e2e.NewNamespace(t)
-	running(ns, "files")
+	ns.Running("files", e2e.WithDatabase)
 	before := ns.Snapshot("files")
 
 	t.Run("function restarted", func(t *testing.T) {
@@ -112,21 +112,13 @@ func TestRuntimeConfig(t *testing.T) {
 	e2e.Cluster(t).WaitCondition("function", controlplane.FunctionName, "Healthy", "True", "HealthyPackageRevision")
 
 	ns := e2e.NewNamespace(t)
-	running(ns, "files")
+	ns.Running("files", e2e.WithDatabase)
 }
 
 func activeRevision(t *testing.T) string {
 	t.Helper()
 
 	return e2e.Cluster(t).Get("function", controlplane.FunctionName).String("status", "currentRevision")
-}
-
-// running makes a server with a database and waits until it runs.
-func running(ns *e2e.Namespace, name string) {
-	ns.RunDatabase(name)
-	ns.RunServer(name)
-	ns.Apply(server(name, withDatabase))
-	ns.WaitCondition("dittoserver", name, "Ready", "True", "Available")
 }
 
 // The ClusterRole beside the function gives Crossplane what it needs, and
@@ -146,8 +138,8 @@ func TestPermissions(t *testing.T) {
 
 	ns := e2e.NewNamespace(t)
 	for _, c := range []struct{ resource, kind, spec, object string }{
-		{"statefulsets", "statefulset", `{storage: {metadataSize: 1Gi}}`, ""},
-		{"perconapgclusters", "perconapgcluster", withDatabase, "-postgres"},
+		{"statefulsets", "statefulset", e2e.WithSQLite, ""},
+		{"perconapgclusters", "perconapgcluster", e2e.WithDatabase, "-postgres"},
 	} {
 		ns := ns.For(t)
 		name := c.kind[:4]
@@ -157,7 +149,7 @@ func TestPermissions(t *testing.T) {
 				ns, name := ns.For(t), name+"-"+verb
 
 				role.without(t, verb, c.resource)
-				ns.Apply(server(name, c.spec))
+				ns.Apply(e2e.Server(name, c.spec))
 				ns.WaitMessage("dittoserver", name, "Synced", "False", "cannot "+verb+" resource \""+c.resource+"\"")
 				ns.Missing(c.kind, name+c.object)
 

@@ -4,7 +4,6 @@
 package trouble
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/controlplane"
@@ -17,16 +16,3 @@ func TestMain(m *testing.M) {
 		Configuration: controlplane.ConfigurationNamespaced,
 	})
 }
-
-// server is the manifest of a DittoServer with a spec in YAML's flow style.
-func server(name, spec string) string {
-	return fmt.Sprintf(`
-apiVersion: dittofs.dittofs.com/v1alpha1
-kind: DittoServer
-metadata: {name: %s}
-spec: %s
-`, name, spec)
-}
-
-// withDatabase is the spec of a server with the smallest database.
-const withDatabase = `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi}}`

@@ -18,11 +18,11 @@ func TestFiftyServers(t *testing.T) {
 
 	manifests := ""
 	for i := range servers {
-		name, spec := fmt.Sprintf("s-%d", i), `{storage: {metadataSize: 1Gi}}`
+		name, spec := fmt.Sprintf("s-%d", i), e2e.WithSQLite
 		if i < databases {
-			spec = withDatabase
+			spec = e2e.WithDatabase
 		}
-		manifests += "---" + server(name, spec)
+		manifests += "---" + e2e.Server(name, spec)
 		ns.RunDatabase(name)
 		ns.RunServer(name)
 	}

@@ -163,6 +163,34 @@ func (ns *Namespace) ApplyRefused(manifest string) string {
 	return out
 }
 
+// Server is the manifest of a DittoServer with a spec in YAML's flow style.
+func Server(name, spec string) string {
+	return fmt.Sprintf(`
+apiVersion: dittofs.dittofs.com/v1alpha1
+kind: DittoServer
+metadata: {name: %s}
+spec: %s
+`, name, spec)
+}
+
+const (
+	// WithSQLite is the spec of the smallest server.
+	WithSQLite = `{storage: {metadataSize: 1Gi}}`
+
+	// WithDatabase is the spec of one with the smallest database.
+	WithDatabase = `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi}}`
+)
+
+// Running makes a server and waits until it runs.
+func (ns *Namespace) Running(name, spec string) {
+	ns.T.Helper()
+
+	ns.RunDatabase(name)
+	ns.RunServer(name)
+	ns.Apply(Server(name, spec))
+	ns.WaitCondition("dittoserver", name, "Ready", "True", "Available")
+}
+
 // Patch an object with a JSON merge patch, as a user's kubectl edit does.
 func (ns *Namespace) Patch(kind, name, patch string) {
 	ns.T.Helper()

@@ -72,7 +72,6 @@ type Node struct {
 	informer cache.SharedIndexInformer
 	services cache.SharedIndexInformer
 	ends     cache.SharedIndexInformer
-	wg       sync.WaitGroup
 }
 
 type cordon struct {
@@ -80,7 +79,7 @@ type cordon struct {
 	selector  labels.Selector
 }
 
-// Start a node. It runs until the context ends; Wait waits for its pods then.
+// Start a node. It runs until the context ends.
 func Start(ctx context.Context, o Options) (*Node, error) {
 	if os.Getuid() != 0 {
 		return nil, fmt.Errorf("a node needs root: its containers have users of their own")
@@ -166,9 +165,6 @@ func (n *Node) register(ctx context.Context, port int32) error {
 	return err
 }
 
-// Wait until all pods have ended, after the context of the node has.
-func (n *Node) Wait() { n.wg.Wait() }
-
 // Cordon keeps new pods with the supplied labels from being started. Those that
 // run go on.
 func (n *Node) Cordon(namespace string, set labels.Set) {
@@ -211,7 +207,7 @@ func (n *Node) sync(ctx context.Context, obj *corev1.Pod) {
 	}
 	if obj.DeletionTimestamp != nil {
 		// It ended before it was started.
-		n.wg.Go(func() { n.forget(ctx, obj) })
+		go n.forget(ctx, obj)
 		return
 	}
 	if n.isCordoned(obj) {
@@ -220,7 +216,7 @@ func (n *Node) sync(ctx context.Context, obj *corev1.Pod) {
 
 	p := newPod(n, obj)
 	n.pods[obj.UID] = p
-	n.wg.Go(func() { p.run(ctx) })
+	go p.run(ctx)
 }
 
 func (n *Node) removed(obj *corev1.Pod) {
