@@ -17,6 +17,7 @@ import (
 	"github.com/crossplane/function-sdk-go/logging"
 	"github.com/crossplane/function-sdk-go/response"
 
+	"github.com/dittofs/function-dittoserver/internal/cache"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/render"
 	"github.com/dittofs/function-dittoserver/internal/serve"
@@ -47,6 +48,7 @@ type ServeCommand struct {
 	TLSCertsDir        string        `env:"TLS_SERVER_CERTS_DIR" help:"Folder with the server's certificate (tls.crt, tls.key) and the CA that signs those of clients (ca.crt)." name:"tls-certs-dir"`
 	Insecure           bool          `help:"Serve without TLS, to anybody. The certificates are ignored."`
 	MaxRecvMessageSize int           `default:"16" help:"Size of the largest request, in MB. Requests hold the CustomResourceDefinition of PerconaPGCluster, which has more than one."`
+	CacheSize          int           `default:"64" help:"Memory for responses that are returned again while nothing changes, in MB. 0 keeps none."`
 	TTL                time.Duration `default:"1m" help:"How long an answer holds while nothing is awaited. The Input may say otherwise."`
 
 	MetricsAddress string `default:":8080" help:"Address to serve metrics at, over plain HTTP at /metrics. Empty for none."`
@@ -58,6 +60,9 @@ func (c *ServeCommand) Run() error {
 	if c.MaxRecvMessageSize <= 0 {
 		return errors.Errorf("--max-recv-message-size is %d: give a number of MB above zero", c.MaxRecvMessageSize)
 	}
+	if c.CacheSize < 0 {
+		return errors.Errorf("--cache-size is %d: give a number of MB, or 0 to keep no responses", c.CacheSize)
+	}
 	if c.TTL <= 0 {
 		return errors.Errorf("--ttl is %s: give a duration above zero, such as 1m", c.TTL)
 	}
@@ -65,7 +70,8 @@ func (c *ServeCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	s, err := serve.New(NewFunction(log, c.TTL, rand.Reader).Remembering(), log, serve.Options{
+	random := cache.NewRandom(rand.Reader)
+	s, err := serve.New(NewFunction(log, c.TTL, random), log, serve.Options{
 		Network:            c.Network,
 		Address:            c.Address,
 		TLSCertsDir:        c.TLSCertsDir,
@@ -73,6 +79,7 @@ func (c *ServeCommand) Run() error {
 		MaxRecvMessageSize: c.MaxRecvMessageSize * 1024 * 1024,
 		MetricsAddress:     c.MetricsAddress,
 		HealthAddress:      c.HealthAddress,
+		Cache:              cache.Options{Size: c.CacheSize * 1024 * 1024, Random: random},
 	})
 	if err != nil {
 		return err

@@ -366,11 +366,11 @@ func TestServeDefaults(t *testing.T) {
 	}{
 		"NoArguments": {
 			reason: "An image needs no arguments.",
-			want:   ServeCommand{Network: "tcp", Address: ":9443", TLSCertsDir: "/certs", MaxRecvMessageSize: 16, TTL: time.Minute, MetricsAddress: ":8080", HealthAddress: ":8081"},
+			want:   ServeCommand{Network: "tcp", Address: ":9443", TLSCertsDir: "/certs", MaxRecvMessageSize: 16, CacheSize: 64, TTL: time.Minute, MetricsAddress: ":8080", HealthAddress: ":8081"},
 		},
 		"FlagsAlone": {
 			reason: "The flags that every function has work without a command.",
-			args:   []string{"-d", "--insecure", "--network=tcp4", "--address=:1", "--tls-certs-dir=/d", "--max-recv-message-size=8", "--ttl=5m", "--metrics-address=", "--health-address="},
+			args:   []string{"-d", "--insecure", "--network=tcp4", "--address=:1", "--tls-certs-dir=/d", "--max-recv-message-size=8", "--cache-size=0", "--ttl=5m", "--metrics-address=", "--health-address="},
 			want:   ServeCommand{Debug: true, Insecure: true, Network: "tcp4", Address: ":1", TLSCertsDir: "/d", MaxRecvMessageSize: 8, TTL: 5 * time.Minute},
 		},
 	}
@@ -389,6 +389,20 @@ func TestServeDefaults(t *testing.T) {
 				t.Errorf("%s\n-want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestServeRefuses: a size that makes no sense is refused before anything is
+// served.
+func TestServeRefuses(t *testing.T) {
+	for flag, c := range map[string]ServeCommand{
+		"--max-recv-message-size": {MaxRecvMessageSize: 0, TTL: time.Minute},
+		"--cache-size":            {MaxRecvMessageSize: 16, CacheSize: -1, TTL: time.Minute},
+		"--ttl":                   {MaxRecvMessageSize: 16},
+	} {
+		if err := c.Run(); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s: got %v, want an error that names it", flag, err)
+		}
 	}
 }
 

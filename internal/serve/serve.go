@@ -21,8 +21,8 @@ import (
 	"github.com/crossplane/function-sdk-go/errors"
 	"github.com/crossplane/function-sdk-go/logging"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
-	fnv1beta1 "github.com/crossplane/function-sdk-go/proto/v1beta1"
 	grpcprometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -32,6 +32,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+
+	"github.com/dittofs/function-dittoserver/internal/cache"
 )
 
 // DefaultDrainTimeout is how long calls in flight may take after the end was
@@ -55,6 +57,8 @@ type Options struct {
 	HealthAddress string
 	// DrainTimeout bounds the end; 0 for the default.
 	DrainTimeout time.Duration
+	// Cache keeps responses.
+	Cache cache.Options
 }
 
 // A Server serves a function.
@@ -92,14 +96,17 @@ func New(fn fnv1.FunctionRunnerServiceServer, log logging.Logger, o Options) (*S
 	metrics := grpcprometheus.NewServerMetrics(grpcprometheus.WithServerHandlingTimeHistogram())
 	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
+	responses := cache.New(o.Cache)
+	responses.Register(registry)
+
 	s.grpc = grpc.NewServer(
 		grpc.Creds(so.Credentials),
 		grpc.MaxRecvMsgSize(o.MaxRecvMessageSize),
-		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(), s.count, s.survive),
+		cache.ServerOption(),
+		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(), s.count, recovery.UnaryServerInterceptor(recovery.WithRecoveryHandler(s.survive))),
 	)
 	reflection.Register(s.grpc)
-	fnv1.RegisterFunctionRunnerServiceServer(s.grpc, fn)
-	fnv1beta1.RegisterFunctionRunnerServiceServer(s.grpc, function.ServeBeta(fn))
+	responses.Serve(s.grpc, fn)
 	grpc_health_v1.RegisterHealthServer(s.grpc, checks{s.checks})
 	metrics.InitializeMetrics(s.grpc)
 
@@ -188,20 +195,13 @@ func (s *Server) count(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ne
 // survive turns a panic into an error of the call: one server's spec must not
 // take the function away from all others. What is logged holds no values, since
 // a request holds credentials.
-func (s *Server) survive(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (rsp any, err error) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		what := "a panic"
-		if re, ok := p.(runtime.Error); ok {
-			what = re.Error()
-		}
-		s.log.Info("Panicked, please report this", "panic", what, "stack", string(debug.Stack()))
-		rsp, err = nil, status.Error(codes.Internal, "the function panicked, its log says where; please report this")
-	}()
-	return next(ctx, req)
+func (s *Server) survive(p any) error {
+	what := "a panic"
+	if re, ok := p.(runtime.Error); ok {
+		what = re.Error()
+	}
+	s.log.Info("Panicked, please report this", "panic", what, "stack", string(debug.Stack()))
+	return status.Error(codes.Internal, "the function panicked, its log says where; please report this")
 }
 
 // checks is gRPC's own health service. It does not let clients watch: a watch
