@@ -69,6 +69,8 @@ type Cache struct {
 	hasher *hasher
 	seed   maphash.Seed
 
+	buffers buffers
+
 	hits, misses prometheus.Counter
 
 	mu      sync.Mutex

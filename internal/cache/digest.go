@@ -21,6 +21,7 @@ func (d digest) plus(o digest) digest { return digest{d.a + o.a, d.b + o.b} }
 // A shape is what a digester needs to know about a message type: by field number,
 // which fields are messages, and which of them are maps.
 type shape struct {
+	// fields begins with a scalar, since there is no field 0.
 	fields []field
 }
 
@@ -32,11 +33,13 @@ type field struct {
 	ignored bool
 }
 
-func (s *shape) field(n protowire.Number) field {
+// field returns what there is to know of a field, that it is a scalar if it is
+// not known.
+func (s *shape) field(n protowire.Number) *field {
 	if int(n) < len(s.fields) {
-		return s.fields[n]
+		return &s.fields[n]
 	}
-	return field{}
+	return &s.fields[0]
 }
 
 // shapeOf returns the shape of a message type. The field named ignored, a
@@ -45,7 +48,7 @@ func shapeOf(d protoreflect.MessageDescriptor, ignored protoreflect.FullName, kn
 	if s, ok := known[d.FullName()]; ok {
 		return s
 	}
-	s := &shape{}
+	s := &shape{fields: make([]field, 1)}
 	known[d.FullName()] = s
 	for i := range d.Fields().Len() {
 		fd := d.Fields().Get(i)
@@ -65,7 +68,10 @@ func shapeOf(d protoreflect.MessageDescriptor, ignored protoreflect.FullName, kn
 type hasher struct {
 	shape        *shape
 	seedA, seedB maphash.Seed
-	walkers      sync.Pool
+	// flat tells the digest of an entry as it is encoded from that of the
+	// canonical form of another.
+	flat    digest
+	walkers sync.Pool
 }
 
 func newHasher(d protoreflect.MessageDescriptor, ignored protoreflect.FullName) *hasher {
@@ -74,6 +80,7 @@ func newHasher(d protoreflect.MessageDescriptor, ignored protoreflect.FullName) 
 		seedA: maphash.MakeSeed(),
 		seedB: maphash.MakeSeed(),
 	}
+	h.flat = h.hash([]byte("flat"))
 	h.walkers.New = func() any { return &walker{hasher: h} }
 	return h
 }
@@ -124,6 +131,9 @@ func (h *hasher) walker(unique bool) *walker {
 //     digests follows that mark, so that their order makes no difference,
 //   - the ignored field is left out.
 //
+// The digest of an entry is that of its canonical form. One without messages
+// inside, as most are, is digested as it is encoded.
+//
 // The canonical form says all that the encoded one does: a mark is no field
 // (there is no field 0), so a reader who knows the type could tell every part.
 // That makes it as good as the message to compare by.
@@ -153,13 +163,17 @@ func (w *walker) message(b []byte, s *shape, depth int) bool {
 	var sum digest
 	maps, firstKey := false, len(w.keys)
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return false
+		// What takes one byte is read here, as protowire's functions are not
+		// inlined. They read the rest.
+		num, typ, n := protowire.Number(b[0]>>3), protowire.Type(b[0]&7), 1
+		if num == 0 || b[0] >= 0x80 {
+			if num, typ, n = protowire.ConsumeTag(b); n < 0 {
+				return false
+			}
 		}
 		f := s.field(num)
 		// A known field of another wire type is an unknown field.
-		if typ != protowire.BytesType || f.message == nil && !f.ignored {
+		if typ != protowire.BytesType {
 			m := protowire.ConsumeFieldValue(num, typ, b[n:])
 			if m < 0 {
 				return false
@@ -168,21 +182,36 @@ func (w *walker) message(b []byte, s *shape, depth int) bool {
 			b = b[n+m:]
 			continue
 		}
-		v, m := protowire.ConsumeBytes(b[n:])
-		if m < 0 {
+		var v []byte
+		m := 0
+		if n < len(b) && b[n] < 0x80 && int(b[n]) < len(b)-n {
+			m = 1 + int(b[n])
+			v = b[n+1 : n+m]
+		} else if v, m = protowire.ConsumeBytes(b[n:]); m < 0 {
 			return false
 		}
 		switch {
 		case f.ignored:
 			w.ignored = v
 		case f.isMap:
+			if w.unique && !w.note(num, v) {
+				return false
+			}
+			maps = true
+			if flat(v, f.message) {
+				d := w.hash(b[:n+m])
+				sum = sum.plus(digest{d.a ^ w.flat.a, d.b ^ w.flat.b})
+				break
+			}
 			start := len(w.buf)
 			w.buf = append(w.buf, b[:n]...)
-			if !w.entry(v, f.message, num, depth+1) {
+			if !w.message(v, f.message, depth+1) {
 				return false
 			}
 			sum = sum.plus(w.hash(w.buf[start:]))
-			w.buf, maps = w.buf[:start], true
+			w.buf = w.buf[:start]
+		case f.message == nil:
+			w.buf = append(w.buf, b[:n+m]...)
 		default:
 			w.buf = append(w.buf, b[:n]...)
 			if !w.message(v, f.message, depth+1) {
@@ -201,19 +230,53 @@ func (w *walker) message(b []byte, s *shape, depth int) bool {
 	return !w.unique || w.noneTwice(firstKey)
 }
 
-// entry appends the canonical form of a map's entry, which is a message of a key
-// and a value.
-func (w *walker) entry(b []byte, s *shape, num protowire.Number, depth int) bool {
-	if w.unique {
-		key, ok := entryKey(b)
-		if !ok {
-			return false
-		}
-		// That two keys share a hash is unlikely, and then the message is only
-		// taken for one that has a key twice.
-		w.keys = append(w.keys, maphash.Bytes(w.seedA, key)^uint64(num)) //nolint:gosec // Numbers are positive.
+// note notes the key of an entry of a map, which has a number. It reports false
+// if the entry has an odd form.
+func (w *walker) note(num protowire.Number, entry []byte) bool {
+	key, ok := entryKey(entry)
+	if !ok {
+		return false
 	}
-	return w.message(b, s, depth)
+	// That two keys share a hash is unlikely, and then the message is only taken
+	// for one that has a key twice.
+	w.keys = append(w.keys, maphash.Bytes(w.seedA, key)^uint64(num)) //nolint:gosec // Numbers are positive.
+	return true
+}
+
+// flat reports whether an entry is a key and then a value that is one scalar or
+// one empty message, so that there are no maps in it. It does not know those in
+// which a length takes more than one byte.
+func flat(b []byte, s *shape) bool {
+	const key, value = 1<<3 | byte(protowire.BytesType), 2<<3 | byte(protowire.BytesType)
+	if len(b) < 4 || b[0] != key || b[1] >= 0x80 {
+		return false
+	}
+	b = b[1:]
+	rest := len(b) - int(b[0]) - 1
+	if rest < 2 {
+		return false
+	}
+	b = b[len(b)-rest:]
+	if b[0] != value || b[1] >= 0x80 || int(b[1]) != rest-2 {
+		return false
+	}
+	v, message := b[2:], s.field(2).message
+	if message == nil {
+		return true
+	}
+	if len(v) < 2 || v[0] < 8 || v[0] >= 0x80 {
+		return false
+	}
+	switch protowire.Type(v[0] & 7) {
+	case protowire.VarintType:
+		return len(v) == 2 && v[1] < 0x80
+	case protowire.Fixed64Type:
+		return len(v) == 9
+	case protowire.BytesType:
+		f := message.field(protowire.Number(v[0] >> 3))
+		return int(v[1]) == len(v)-2 && v[1] < 0x80 && !f.ignored && (f.message == nil || v[1] == 0)
+	}
+	return false
 }
 
 // entryKey returns the key of an entry as encoders write it: a key, which is a

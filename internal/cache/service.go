@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -24,6 +25,23 @@ import (
 type message struct {
 	data mem.BufferSlice
 }
+
+// buffers are those of messages. They are not zeroed before they are used again,
+// as gRPC's own are, since all of what is read was written before. They hold
+// credentials, as all memory of the function does.
+type buffers struct{ pool sync.Pool }
+
+func (p *buffers) Get(length int) *[]byte {
+	b, _ := p.pool.Get().(*[]byte)
+	if b == nil || cap(*b) < length {
+		b = new([]byte)
+		*b = make([]byte, length, length+length/4)
+	}
+	*b = (*b)[:length]
+	return b
+}
+
+func (p *buffers) Put(b *[]byte) { p.pool.Put(b) }
 
 // codec is gRPC's codec for protobuf, except that it leaves messages encoded.
 type codec struct{ encoding.CodecV2 }
@@ -90,7 +108,7 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, in *message) (*message, error) {
-	buf := in.data.MaterializeToBuffer(mem.DefaultBufferPool())
+	buf := in.data.MaterializeToBuffer(&r.cache.buffers)
 	defer buf.Free()
 	wire := buf.ReadOnlyData()
 
@@ -102,7 +120,7 @@ func (r *runner) run(ctx context.Context, in *message) (*message, error) {
 	// The decoder refuses a tag that is not valid.
 	if ok && utf8.Valid(tag) {
 		if e := c.get(d); e != nil {
-			if out, err := e.response(tag, c.now()); err == nil {
+			if out, err := c.response(e, tag); err == nil {
 				c.hits.Inc()
 				return out, nil
 			}
@@ -126,12 +144,11 @@ func (r *runner) run(ctx context.Context, in *message) (*message, error) {
 	random := c.random.count() != reads
 
 	size := proto.Size(rsp)
-	pool := mem.DefaultBufferPool()
-	out := pool.Get(size + metaSize(len(tag)))
+	out := c.buffers.Get(size + metaSize(len(tag)))
 	// Deterministic, so that the responses about two servers differ in little.
 	encoded, err := proto.MarshalOptions{Deterministic: true, UseCachedSize: true}.MarshalAppend((*out)[:0], rsp)
 	if err != nil {
-		pool.Put(out)
+		c.buffers.Put(out)
 		return nil, status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err) // As gRPC itself.
 	}
 	// What carries another tag is made for more than the content.
@@ -142,25 +159,24 @@ func (r *runner) run(ctx context.Context, in *message) (*message, error) {
 		encoded = e.appendMeta(encoded, []byte(rsp.GetMeta().GetTag()), c.now())
 	}
 	*out = encoded
-	return &message{data: mem.BufferSlice{mem.NewBuffer(out, pool)}}, nil
+	return &message{data: mem.BufferSlice{mem.NewBuffer(out, &c.buffers)}}, nil
 }
 
 // response returns an entry's response with the tag of the request that it is
 // for.
-func (e *entry) response(tag []byte, now time.Time) (*message, error) {
+func (c *Cache) response(e *entry, tag []byte) (*message, error) {
 	size, err := e.size()
 	if err != nil {
 		return nil, err
 	}
-	pool := mem.DefaultBufferPool()
-	out := pool.Get(size + metaSize(len(tag)))
+	out := c.buffers.Get(size + metaSize(len(tag)))
 	b, err := e.unpack((*out)[:0])
 	if err != nil {
-		pool.Put(out)
+		c.buffers.Put(out)
 		return nil, err
 	}
-	*out = e.appendMeta(b, tag, now)
-	return &message{data: mem.BufferSlice{mem.NewBuffer(out, pool)}}, nil
+	*out = e.appendMeta(b, tag, c.now())
+	return &message{data: mem.BufferSlice{mem.NewBuffer(out, &c.buffers)}}, nil
 }
 
 // appendMeta appends a second meta to an encoded response, which has the tag,

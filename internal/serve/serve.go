@@ -103,6 +103,8 @@ func New(fn fnv1.FunctionRunnerServiceServer, log logging.Logger, o Options) (*S
 		grpc.Creds(so.Credentials),
 		grpc.MaxRecvMsgSize(o.MaxRecvMessageSize),
 		cache.ServerOption(),
+		// A call does not start with a stack that has to grow.
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), //nolint:gosec // Small.
 		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(), s.count, recovery.UnaryServerInterceptor(recovery.WithRecoveryHandler(s.survive))),
 	)
 	reflection.Register(s.grpc)
