@@ -366,7 +366,7 @@ func TestServeDefaults(t *testing.T) {
 	}{
 		"NoArguments": {
 			reason: "An image needs no arguments.",
-			want:   ServeCommand{Network: "tcp", Address: ":9443", TLSCertsDir: "/certs", MaxRecvMessageSize: 16, CacheSize: 64, TTL: time.Minute, MetricsAddress: ":8080", HealthAddress: ":8081"},
+			want:   ServeCommand{Network: "tcp", Address: ":9443", TLSCertsDir: "/certs", MaxRecvMessageSize: 16, CacheSize: 48, TTL: time.Minute, MetricsAddress: ":8080", HealthAddress: ":8081"},
 		},
 		"FlagsAlone": {
 			reason: "The flags that every function has work without a command.",

@@ -11,6 +11,8 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/dittofs/function-dittoserver/internal/render"
 )
 
 // encoded is the client's codec: it sends and receives messages as they are, so
@@ -110,8 +112,8 @@ func check(wireRsp, wireReq []byte) error {
 	if err := errors.Join(proto.Unmarshal(wireReq, req), proto.Unmarshal(wireRsp, rsp)); err != nil {
 		return err
 	}
-	if rsp.GetMeta().GetTag() != req.GetMeta().GetTag() || len(rsp.GetResults()) > 0 {
-		return fmt.Errorf("the response has tag %q and results %v", rsp.GetMeta().GetTag(), rsp.GetResults())
+	if rsp.GetMeta().GetTag() != req.GetMeta().GetTag() {
+		return fmt.Errorf("the response has tag %q, its request %q", rsp.GetMeta().GetTag(), req.GetMeta().GetTag())
 	}
-	return nil
+	return render.Fatal(rsp)
 }
