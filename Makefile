@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: all build test lint generate render lifecycle image e2e real playground playground-stop packages clean
+.PHONY: all build test bench lint generate render lifecycle image e2e real playground playground-stop packages clean
 
 all: lint test build
 
@@ -11,6 +11,13 @@ build:
 
 test:
 	$(GO) test ./...
+
+# What a call costs, beside other functions, over any number of servers: writes
+# docs/performance.md. About 20 minutes on two idle cores. For a quick look:
+# make bench BENCH="-servers 1,200 -calls 1000"
+BENCH ?= -memory-calls 1000000 -write
+bench:
+	cd test/bench && $(GO) run . $(BENCH)
 
 # golangci-lint, where it is installed, has more to say: .golangci.yml.
 lint:

@@ -62,7 +62,7 @@ func (s samples) err() error {
 		return nil
 	}
 	early, late := slices.Max(s[len(s)/4:len(s)/2]), slices.Min(s[3*len(s)/4:])
-	if late > early*11/10 {
+	if late > early*21/20 {
 		return fmt.Errorf("resident memory grows with the number of calls: from at most %d MiB in the second quarter to at least %d MiB in the last", early>>20, late>>20)
 	}
 	return nil
