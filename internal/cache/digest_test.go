@@ -280,6 +280,8 @@ func TestDigestTellsApart(t *testing.T) {
 		"Depth":             {"How deep an entry is counts.", input(object("a", object("a", str("1")))), input(object("a", str("1")))},
 		"OrderOfItems":      {"The order of a list counts.", input(object("a", list(object("x", str("1")), object("x", str("2"))))), input(object("a", list(object("x", str("2")), object("x", str("1")))))},
 		"ListsOfLists":      {"Which list an item is in counts.", input(object("a", list(list(str("1")), list()))), input(object("a", list(list(), list(str("1")))))},
+		"EndOfList":         {"Where a list ends counts.", input(object("a", list(list(str("1")), str("2")))), input(object("a", list(list(str("1"), str("2")))))},
+		"FlatMapsOfOneType": {"Which map an entry without maps inside is in counts.", &fnv1.RunFunctionRequest{ExtraResources: resources(&fnv1.Resource{})}, &fnv1.RunFunctionRequest{RequiredResources: resources(&fnv1.Resource{})}},
 		"TextAndNumber":     {"A number is no text.", input(object("a", str("1"))), input(object("a", structpb.NewNumberValue(1)))},
 		"FieldsOfOneType":   {"Which field a value is in counts.", &fnv1.RunFunctionRequest{Input: object("a", str("1")).GetStructValue()}, &fnv1.RunFunctionRequest{Context: object("a", str("1")).GetStructValue()}},
 		"MapsOfOneType":     {"Which map an entry is in counts.", &fnv1.RunFunctionRequest{ExtraResources: resources()}, &fnv1.RunFunctionRequest{RequiredResources: resources()}},

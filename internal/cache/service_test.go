@@ -317,6 +317,26 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestKeyTwice: of two entries of one key the later counts, which the digest does
+// not tell, so a response to such a request is not kept.
+func TestKeyTwice(t *testing.T) {
+	_, conn := cached(t, &fake{}, Options{})
+	for _, values := range [][2]string{{"1", "2"}, {"2", "1"}, {"1", "2"}} {
+		wire := bytesField(4, inputEntry("a", values[0]), inputEntry("a", values[1]))
+		var out []byte
+		if err := conn.Invoke(t.Context(), fnv1.FunctionRunnerService_RunFunction_FullMethodName, &wire, &out, grpc.ForceCodec(raw{})); err != nil { //nolint:staticcheck // Simpler than a CodecV2.
+			t.Fatal(err)
+		}
+		rsp := &fnv1.RunFunctionResponse{}
+		if err := proto.Unmarshal(out, rsp); err != nil {
+			t.Fatal(err)
+		}
+		if got := rsp.GetOutput().GetFields()["a"].GetStringValue(); got != values[1] {
+			t.Errorf("%v: got the response to %q, want that to the later value", values, got)
+		}
+	}
+}
+
 // TestMalformed: what cannot be decoded gets the error that gRPC gives, whether
 // or not a response is kept.
 func TestMalformed(t *testing.T) {
