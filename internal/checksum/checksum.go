@@ -13,9 +13,9 @@ import (
 // password.
 func Of(salt string, parts ...[]byte) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d:%s", len(salt), salt)
+	h.Write(fmt.Appendf(nil, "%d:%s", len(salt), salt))
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:", len(p))
+		h.Write(fmt.Appendf(nil, "%d:", len(p)))
 		h.Write(p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])

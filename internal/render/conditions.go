@@ -62,7 +62,7 @@ func ReadyCondition(desired *fnv1.State) Condition {
 
 // Conditions are those that a function may set, in the order in which it did.
 func Conditions(rsp *fnv1.RunFunctionResponse) []Condition {
-	var out []Condition
+	out := make([]Condition, 0, len(rsp.GetConditions()))
 	for _, c := range rsp.GetConditions() {
 		if slices.Contains(systemConditions, c.GetType()) {
 			continue

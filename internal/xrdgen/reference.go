@@ -65,9 +65,10 @@ func section(b *bytes.Buffer, path string, s extv1.JSONSchemaProps, t reflect.Ty
 		t    reflect.Type
 	}
 
-	var inner []object
+	members := fields(t)
+	inner := make([]object, 0, len(members))
 
-	for _, f := range fields(t) {
+	for _, f := range members {
 		p := s.Properties[f.name]
 		e := elem(f.typ)
 

@@ -146,7 +146,7 @@ type member struct {
 
 // fields of a struct, in its order, without those that every object has.
 func fields(t reflect.Type) []member {
-	var out []member
+	out := make([]member, 0, t.NumField())
 
 	for i := range t.NumField() {
 		f := t.Field(i)
