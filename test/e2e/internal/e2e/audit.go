@@ -19,9 +19,11 @@ type auditEvent struct {
 	UserAgent      string    `json:"userAgent"`
 	Received       time.Time `json:"requestReceivedTimestamp"`
 	User           struct{ Username string }
-	ObjectRef      *struct{ Resource, Subresource, Namespace, Name, APIGroup string }
+	ObjectRef      *objectRef
 	ResponseStatus struct{ Code int }
 }
+
+type objectRef struct{ Resource, Subresource, Namespace, Name, APIGroup string }
 
 // crossplaneUser is who Crossplane is to the API server.
 const crossplaneUser = "system:serviceaccount:crossplane-system:crossplane"
@@ -91,38 +93,55 @@ func (a *auditTail) next() []auditEvent {
 	}
 }
 
-// Reconciles that Crossplane has made of a server since some time. In each it
-// applies every composed object.
-func Reconciles(t testing.TB, namespace, server string, since time.Time) int {
-	t.Helper()
+// A Reconcile is one reconcile of a server by Crossplane.
+type Reconcile struct {
+	// Began is when Crossplane recorded what it is about to apply, which is its
+	// first write.
+	Began time.Time
 
-	n := 0
-	for _, e := range (&auditTail{t: t}).next() {
-		if e.ObjectRef.Namespace == namespace && e.ObjectRef.Resource == "configmaps" && e.ObjectRef.Name == server+"-config" &&
-			e.Verb == "patch" && e.User.Username == crossplaneUser && e.Received.After(since) {
-			n++
-		}
-	}
-
-	return n
+	// Writes is how often Crossplane asked to write in the server's namespace,
+	// whether that changed something or not.
+	Writes int
 }
 
-// Writes that Crossplane has asked for in a namespace since some time, whether
-// they changed something or not.
-func Writes(t testing.TB, namespace string, since time.Time) int {
+// Reconciles returns the reconciles of the only server of a namespace that began
+// after a time and have ended. One that is cut by the edge of that window counts
+// neither at its beginning nor at its end: what it writes is not all there.
+func Reconciles(t testing.TB, namespace, server string, since time.Time) []Reconcile {
 	t.Helper()
 
-	n := 0
-	for _, e := range (&auditTail{t: t}).next() {
-		if e.writes(namespace) && e.Received.After(since) {
-			n++
-		}
-	}
-
-	return n
+	return reconciles((&auditTail{t: t}).next(), namespace, server, since)
 }
 
-// writes is whether Crossplane asks to write in a namespace.
+func reconciles(events []auditEvent, namespace, server string, since time.Time) []Reconcile {
+	out := []Reconcile{}
+	for _, e := range events {
+		if !e.writes(namespace) || !e.Received.After(since) {
+			continue
+		}
+		if e.begins(server) {
+			out = append(out, Reconcile{Began: e.Received})
+		}
+		if len(out) > 0 {
+			out[len(out)-1].Writes++
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+
+	// Only the next one shows that a reconcile has ended.
+	return out[:len(out)-1]
+}
+
+// begins reports whether the request is the first one of a reconcile of a server:
+// Crossplane writes the references to the objects before the objects. Writes of
+// the status are to a subresource.
+func (e *auditEvent) begins(server string) bool {
+	return e.ObjectRef.Resource == "dittoservers" && e.ObjectRef.Name == server && e.ObjectRef.Subresource == "" && e.Verb == "patch"
+}
+
+// writes reports whether Crossplane asks to write in a namespace.
 func (e *auditEvent) writes(namespace string) bool {
 	return e.ObjectRef.Namespace == namespace && e.User.Username == crossplaneUser && !slices.Contains([]string{"get", "list", "watch"}, e.Verb)
 }
