@@ -84,7 +84,8 @@ func record(t *testing.T, w *lifecycle.World, name, input string) {
 	}
 	rsp := row.Answers[len(row.Answers)-1].Response
 
-	var observed, desired, required []any
+	var required []any
+	observed, desired := make([]any, 0, len(row.Composed)), make([]any, 0, len(row.Composed))
 	composed := map[lifecycle.Key]bool{}
 	refs := []any{}
 	for _, n := range row.Composed {
@@ -133,7 +134,7 @@ func record(t *testing.T, w *lifecycle.World, name, input string) {
 func volumesOf(sts *unstructured.Unstructured) []*unstructured.Unstructured {
 	templates, _, _ := unstructured.NestedSlice(sts.Object, "spec", "volumeClaimTemplates")
 	labels, _, _ := unstructured.NestedStringMap(sts.Object, "spec", "selector", "matchLabels")
-	var out []*unstructured.Unstructured
+	out := make([]*unstructured.Unstructured, 0, len(templates))
 	for _, v := range templates {
 		o := &unstructured.Unstructured{Object: v.(map[string]any)}
 		o.SetAPIVersion("v1")

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
@@ -18,8 +18,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"github.com/dittofs/function-dittoserver/internal/cache"
+	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/serve"
+	"github.com/dittofs/function-dittoserver/test/conformance"
 )
 
 // BenchmarkRunFunction measures a request of a server of example/production.yaml
@@ -72,21 +76,21 @@ func BenchmarkRunFunction(b *testing.B) {
 func TestServedFromMemory(t *testing.T) {
 	var reqs []*fnv1.RunFunctionRequest
 	var want []*fnv1.RunFunctionResponse
-	for _, e := range exampleXRs(t) {
-		w := watch(e.xr, e.input)
-		w.live(func(string) {
-			out, err := w.c.reconcile()
+	for _, e := range conformance.Examples(t, ".") {
+		w := conformance.World(NewFunction(&captured{}, time.Minute, &source{}), e.XR, e.Input)
+		conformance.Live(w, func(string, func()) {
+			out, err := w.Reconcile(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			src := &source{}
-			rsp, err := NewFunction(&captured{}, time.Minute, src).RunFunction(t.Context(), proto.CloneOf(out.request))
+			rsp, err := NewFunction(&captured{}, time.Minute, src).RunFunction(t.Context(), proto.CloneOf(out.Request))
 			if err != nil {
 				t.Fatal(err)
 			}
 			// One that generates secrets has no response to compare with.
 			if src.n == 0 {
-				reqs, want = append(reqs, out.request), append(want, rsp)
+				reqs, want = append(reqs, out.Request), append(want, rsp)
 			}
 		})
 	}
@@ -133,7 +137,7 @@ func TestServedFromMemory(t *testing.T) {
 	}
 	wg.Wait()
 
-	rsp, err := http.Get("http://" + s.MetricsAddr().String() + "/metrics") //nolint:noctx // A local address.
+	rsp, err := http.Get("http://" + s.MetricsAddr().String() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +167,7 @@ func TestBenchmarkRequest(t *testing.T) {
 	if n := proto.Size(req); n < 25_000 || n > 40_000 {
 		t.Errorf("the request has %d bytes, not about 30,000", n)
 	}
-	rsp, err := NewFunction(&captured{}, time.Minute, &source{}).Remembering().RunFunction(t.Context(), req)
+	rsp, err := NewFunction(&captured{}, time.Minute, &source{}).RunFunction(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,60 +180,62 @@ func TestBenchmarkRequest(t *testing.T) {
 // as the API server writes its objects: with managedFields.
 func productionRequest(tb testing.TB) *fnv1.RunFunctionRequest {
 	tb.Helper()
-	xr := readYAML(tb, filepath.Join("example", "production.yaml"))
-	w := watch(xr, readYAML(tb, filepath.Join("example", "input.yaml")))
+	e := conformance.Examples(tb, ".")["production.yaml+input"]
+	w := conformance.World(NewFunction(&captured{}, time.Minute, &source{}), e.XR, e.Input)
 	var req *fnv1.RunFunctionRequest
-	settle := func(string) {
-		for range 3 {
-			out, err := w.c.reconcile()
-			if err != nil || out.fatal != "" {
-				tb.Fatal(err, out.fatal)
+	conformance.Live(w, func(name string, play func()) {
+		for range 4 {
+			a, err := w.Reconcile(tb.Context())
+			if err != nil || a.Fatal != nil {
+				tb.Fatal(err, a.Fatal)
 			}
-			req = out.request
+			if play(); name == lifecycle.AllReady.Name {
+				req = a.Request
+			}
 		}
-	}
-	w.userSecrets()
-	settle("")
-	w.percona("ready")
-	settle("")
-	w.server()
-	settle("")
-	w.percona("ready")
-	w.server()
-	for k, o := range w.c.store {
-		if k.kind == "CustomResourceDefinition" {
-			continue
+	})
+	req = proto.CloneOf(req)
+	for _, r := range req.GetObserved().GetResources() {
+		o := r.GetResource().AsMap()
+		managed := func(manager string, fields map[string]any) any {
+			return map[string]any{"manager": manager, "operation": "Apply", "apiVersion": o["apiVersion"], "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields}
 		}
-		set(o, "2026-01-01T00:00:00Z", "metadata", "creationTimestamp")
-		set(o, "123456", "metadata", "resourceVersion")
-		managed := func(manager string, fields object) any {
-			return object{"manager": manager, "operation": "Apply", "apiVersion": o["apiVersion"], "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields}
-		}
-		managers := []any{managed("apiextensions.crossplane.io/composed/0123456789abcdef", fieldsOf(w.c.applied[k]))}
+		managers := []any{managed("apiextensions.crossplane.io/composed/0123456789abcdef", fieldsOf(withoutStatus(o)))}
 		if o["status"] != nil {
-			managers = append(managers, managed("kube-controller-manager", object{"f:status": fieldsOf(o["status"])}))
+			managers = append(managers, managed("kube-controller-manager", map[string]any{"f:status": fieldsOf(o["status"])}))
 		}
-		set(o, managers, "metadata", "managedFields")
+		metadata, _ := o["metadata"].(map[string]any)
+		metadata["resourceVersion"], metadata["managedFields"] = "123456", managers
+		s, err := structpb.NewStruct(o)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		r.Resource = s
 	}
-	settle("")
 	return req
 }
 
+func withoutStatus(o map[string]any) map[string]any {
+	o = maps.Clone(o)
+	delete(o, "status")
+	return o
+}
+
 // fieldsOf is how managedFields write the fields of a value.
-func fieldsOf(v any) object {
-	out := object{}
+func fieldsOf(v any) map[string]any {
+	out := map[string]any{}
 	switch t := v.(type) {
-	case object:
+	case map[string]any:
 		for k, e := range t {
 			out["f:"+k] = fieldsOf(e)
 		}
 	case []any:
 		for i, e := range t {
 			k := fmt.Sprintf("k:{\"index\":%d}", i)
-			if m, ok := e.(object); ok && m["name"] != nil {
+			if m, ok := e.(map[string]any); ok && m["name"] != nil {
 				k = fmt.Sprintf("k:{\"name\":%q}", m["name"])
 			}
-			out[k] = object{".": object{}}
+			out[k] = map[string]any{".": map[string]any{}}
 		}
 	}
 	return out

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/input/v1beta1"
+	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/render"
@@ -45,6 +46,7 @@ var examples = map[string]struct {
 	"production":        {file: "example/production.yaml", required: "example/required/production.yaml", stages: perconaStages},
 	"external-database": {file: "example/external-database.yaml", required: "example/required/external-database.yaml", stages: serverStages},
 	"sqlite":            {file: "example/sqlite.yaml", stages: serverStages},
+	"metrics":           {file: "example/metrics.yaml", required: "example/required/metrics.yaml", stages: serverStages},
 	"claim":             {file: "example/claim/xr.yaml", stages: perconaStages},
 }
 
@@ -133,7 +135,7 @@ func TestEveryExampleIsAGolden(t *testing.T) {
 func TestExamplesFitTheDefinitions(t *testing.T) {
 	judges := map[string]*apiserver.Judge{}
 	for kind, file := range map[string]string{"DittoServer": "example/xrd.yaml", "XDittoServer": "example/claim/xrd.yaml"} {
-		b, err := os.ReadFile(file) //nolint:gosec // A file of the test's own.
+		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -441,13 +443,13 @@ func messageLines(msg string) string {
 // was asked for.
 func composedObjects(w *lifecycle.World) map[string]any {
 	out := map[string]any{}
-	for _, ref := range names.All("any") {
+	for _, ref := range kinds.Refs("any") {
 		o := w.Composed(string(ref.Resource))
 		if o == nil {
 			continue
 		}
 		a := o.GetAnnotations()
-		delete(a, names.AnnotationRendered)
+		delete(a, names.AnnotationRecord)
 		o.SetAnnotations(a)
 		out[string(ref.Resource)] = o.Object
 	}
@@ -544,7 +546,7 @@ func compareGolden(t *testing.T, got string, path ...string) {
 		}
 		return
 	}
-	want, err := os.ReadFile(file) //nolint:gosec // A file of the test's own.
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v; write it with: go test . -update", err)
 	}

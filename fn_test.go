@@ -600,7 +600,7 @@ func TestIdle(t *testing.T) {
 		exists: map[string]string{"Secret/files-postgres-pguser-dittofs": fnCredentials, "Secret/files-postgres-cluster-cert": fnCA},
 	}
 	first := call.run(t)
-	var conditions []map[string]any
+	conditions := make([]map[string]any, 0, len(first.GetConditions()))
 	for _, c := range first.GetConditions() {
 		status := "False"
 		if c.GetStatus() == fnv1.Status_STATUS_CONDITION_TRUE {
@@ -698,7 +698,7 @@ func TestMemoryChangesNothing(t *testing.T) {
 		{xr: fnCluster, spec: fnPerconaSpec, input: fnInput + "namespace: platform"},
 		{xr: fnCluster, spec: fnPerconaSpec},
 	}
-	f := NewFunction(logging.NewNopLogger(), time.Minute, fnSevens{}).Remembering()
+	f := NewFunction(logging.NewNopLogger(), time.Minute, fnSevens{})
 	for range 2 {
 		for i, c := range calls {
 			req := c.request(t)

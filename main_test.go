@@ -457,13 +457,13 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // Nothing is lost.
 	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: mustStruct(t, perconaXR)}}}
 	rsp, err := fnv1.NewFunctionRunnerServiceClient(conn).RunFunction(t.Context(), req)
 	if err != nil || len(rsp.GetRequirements().GetResources()) == 0 {
 		t.Errorf("got %v and %v, want an answer that asks for what exists", rsp, err)
 	}
-	probe, err := http.Get("http://" + health + "/readyz") //nolint:noctx // A local address.
+	probe, err := http.Get("http://" + health + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}

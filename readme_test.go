@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
+	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/render"
 	"github.com/dittofs/function-dittoserver/internal/report"
@@ -67,17 +68,17 @@ func TestREADMECommands(t *testing.T) {
 var (
 	repositoryPath = regexp.MustCompile(`\b(example|testdata|docs)/[^\s"']*`)
 	// exampleObject is what is called after the servers that the README uses.
-	exampleObject = regexp.MustCompile(`\b(files|archive)-[a-z0-9-]+`)
+	exampleObject = regexp.MustCompile(`\b(files|archive|measured)-[a-z0-9-]+`)
 	// The end-to-end tests run what make runs.
-	knownCommand = regexp.MustCompile(`^(make (playground|playground-stop|e2e|real)$|go test \./\.\.\.$|go install |kubectl |crossplane |dfsctl |sudo mount |PASSWORD=\$\(kubectl )`)
+	knownCommand = regexp.MustCompile(`^(make (playground|playground-stop|e2e|real)$|go test \./\.\.\.$|go install |kubectl |crossplane |dfsctl |sudo mount |(PASSWORD|TOKEN)=\$\(kubectl |curl -H "Authorization: Bearer )`)
 )
 
 // exampleObjects are the objects of the servers that the README uses, and those
 // that Percona's operator makes of them.
 func exampleObjects() map[string]bool {
 	out := map[string]bool{}
-	for _, n := range []string{"files", "archive"} {
-		for _, ref := range names.All(n) {
+	for _, n := range []string{"files", "archive", "measured"} {
+		for _, ref := range kinds.Refs(n) {
 			out[ref.Name] = true
 		}
 		out[names.ClusterCredentials(n)] = true
@@ -100,7 +101,7 @@ func buildFunction(t *testing.T) string {
 // says that it prints, it prints.
 func checkRender(t *testing.T, bin, cmd string, args []string, want string) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), bin, append([]string{"render"}, args...)...) //nolint:gosec // The README's own.
+	c := exec.CommandContext(t.Context(), bin, append([]string{"render"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	err := c.Run()
@@ -277,7 +278,7 @@ func goldenConditions(t *testing.T) []render.Condition {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		b, err := os.ReadFile(path) //nolint:gosec // A file of the test's own.
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}

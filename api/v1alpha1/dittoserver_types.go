@@ -80,7 +80,7 @@ type DittoServerSpec struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 
 	// Storage of the server itself: its volumes, not those of PostgreSQL. A live server
-	// keeps the volumes that it has, and the Accepted condition says how to change them.
+	// keeps the volumes that it has, and the Accepted condition tells how to change them.
 	// +optional
 	Storage *StorageSpec `json:"storage,omitempty"`
 
@@ -103,8 +103,7 @@ type DittoServerSpec struct {
 	// +optional
 	Logging *LoggingSpec `json:"logging,omitempty"`
 
-	// Metrics for Prometheus. Not supported yet: they are not served, which the Accepted
-	// condition says, and a bearerTokenSecret is refused.
+	// Metrics for Prometheus, served on a port of their own. A change restarts the server.
 	// +optional
 	Metrics *MetricsSpec `json:"metrics,omitempty"`
 
@@ -130,7 +129,7 @@ type DittoServerSpec struct {
 	Percona *PerconaConfig `json:"percona,omitempty"`
 
 	// SnapshotPolicies are the shares that the server takes snapshots of by itself. Not
-	// supported yet: they are not set in the server, which the Accepted condition says.
+	// supported yet: they are not set in the server, which the Accepted condition tells.
 	// Default: none.
 	// +optional
 	// +kubebuilder:validation:MaxItems=256
@@ -222,11 +221,15 @@ type DatabaseConfig struct {
 	PostgresSecretRef *corev1.SecretKeySelector `json:"postgresSecretRef,omitempty"`
 
 	// ConfirmSwitch lets a server that has run on one database move to another, where it
-	// starts empty: nothing is copied. It names the kind of database to move to: sqlite,
-	// external (postgresSecretRef) or percona. Until it does, the server stays where it
-	// is and the Accepted condition says so. Default: no move.
+	// starts empty: nothing is copied. It names what to move to: the kind of database,
+	// sqlite, external (postgresSecretRef) or percona, or the database itself, such as
+	// external/corp-db (a Secret), percona/files-postgres (a PerconaPGCluster) or
+	// sqlite/data/controlplane/controlplane.db (a file). Until it does, the server stays
+	// where it is and the Accepted condition tells so. It confirms one move: take it out
+	// afterwards. Default: no move.
 	// +optional
-	// +kubebuilder:validation:Enum=sqlite;external;percona
+	// +kubebuilder:validation:MaxLength=1100
+	// +kubebuilder:validation:XValidation:rule="self.matches('^((sqlite|external|percona)(/.+)?)?$')",message="must be sqlite, external or percona, or name the database itself, such as external/corp-db"
 	ConfirmSwitch string `json:"confirmSwitch,omitempty"`
 }
 
@@ -519,7 +522,8 @@ type MetricsSpec struct {
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
 
-	// Port that metrics are served on, 1 to 65535. Default: 9090.
+	// Port that metrics are served on, 1 to 65535, other than those of the API, NFS and SMB.
+	// Default: 9090.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
@@ -532,12 +536,13 @@ type MetricsSpec struct {
 	Path string `json:"path,omitempty"`
 
 	// BearerTokenSecret is the Secret and its key that hold the token that a scraper has
-	// to show. Not supported yet: it is refused. Default: none, everybody who reaches the
-	// port may read.
+	// to show. The server reads it at its start; a change restarts it. Default: none,
+	// everybody who reaches the port may read.
 	// +optional
 	BearerTokenSecret *corev1.SecretKeySelector `json:"bearerTokenSecret,omitempty"`
 
-	// ServiceMonitor has the Prometheus operator scrape the metrics.
+	// ServiceMonitor has the Prometheus operator scrape the metrics. Not supported yet: it
+	// is ignored, which the Accepted condition tells.
 	// +optional
 	ServiceMonitor *ServiceMonitorSpec `json:"serviceMonitor,omitempty"`
 }
@@ -753,8 +758,9 @@ type PerconaBackupConfig struct {
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
 
 	// ConfirmRemoval agrees to switching backups off on a live database: its repository is
-	// no longer used, and log files are no longer archived. Default: false, backups stay
-	// on and the Accepted condition says so.
+	// no longer used, and log files are no longer archived. It confirms one removal: take
+	// it out afterwards. Default: false, backups stay on and the Accepted condition tells
+	// so.
 	// +optional
 	ConfirmRemoval bool `json:"confirmRemoval,omitempty"`
 }
@@ -803,15 +809,15 @@ type DittoServerStatus struct {
 
 	// Replicas of the server that exist.
 	// +optional
-	Replicas int32 `json:"replicas,omitempty"`
+	Replicas int32 `json:"replicas"`
 
 	// ReadyReplicas of the server, which answer their readiness probe.
 	// +optional
-	ReadyReplicas int32 `json:"readyReplicas,omitempty"`
+	ReadyReplicas int32 `json:"readyReplicas"`
 
 	// AvailableReplicas of the server, which have been ready for a while.
 	// +optional
-	AvailableReplicas int32 `json:"availableReplicas,omitempty"`
+	AvailableReplicas int32 `json:"availableReplicas"`
 
 	// PerconaClusterName is the name of the server's PerconaPGCluster, if it has one.
 	// +optional
@@ -871,11 +877,11 @@ type DatabaseStatus struct {
 
 	// Instances of PostgreSQL that exist.
 	// +optional
-	Instances int32 `json:"instances,omitempty"`
+	Instances *int32 `json:"instances,omitempty"`
 
 	// ReadyInstances of PostgreSQL.
 	// +optional
-	ReadyInstances int32 `json:"readyInstances,omitempty"`
+	ReadyInstances *int32 `json:"readyInstances,omitempty"`
 
 	// KeptEdits are the fields of the PerconaPGCluster that a person has edited and that
 	// are kept so, by their paths.

@@ -142,7 +142,7 @@ func TestConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(worker), 0)) //nolint:gosec // Small.
+			r := rand.New(rand.NewPCG(uint64(worker), 0))
 			for range 2000 {
 				xr, state := r.IntN(60), r.IntN(6)
 				want := fmt.Appendf(nil, "%d %d %s", xr, state, strings.Repeat("x", 50*xr))

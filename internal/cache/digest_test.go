@@ -81,7 +81,7 @@ func scalar(r *rand.Rand, fd protoreflect.FieldDescriptor) protoreflect.Value {
 	case protoreflect.DoubleKind:
 		return protoreflect.ValueOfFloat64(float64(r.IntN(1000)) / 8)
 	case protoreflect.EnumKind:
-		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(r.IntN(fd.Enum().Values().Len()))) //nolint:gosec // Small.
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(r.IntN(fd.Enum().Values().Len())))
 	}
 	panic("no values of kind " + fd.Kind().String())
 }
@@ -196,7 +196,7 @@ func shuffle(r *rand.Rand, b []byte, s *shape) []byte {
 func TestDigestOfRandomRequests(t *testing.T) {
 	h := requestHasher()
 	changed, reordered := 0, 0
-	for seed := range uint64(60) {
+	for seed := range uint64(25) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		req := &fnv1.RunFunctionRequest{}
 		fill(r, req.ProtoReflect(), 6)

@@ -81,7 +81,7 @@ func (c *Cache) Serve(s grpc.ServiceRegistrar, fn fnv1.FunctionRunnerServiceServ
 // service returns a service of the same name and method as that of generated
 // code, which does not have its requests decoded.
 func service(generated grpc.ServiceDesc, method string) *grpc.ServiceDesc {
-	handle := func(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // The order of parameters is gRPC's.
+	handle := func(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 		in := &message{}
 		if err := decode(in); err != nil {
 			return nil, err

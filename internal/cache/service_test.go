@@ -324,7 +324,7 @@ func TestKeyTwice(t *testing.T) {
 	for _, values := range [][2]string{{"1", "2"}, {"2", "1"}, {"1", "2"}} {
 		wire := bytesField(4, inputEntry("a", values[0]), inputEntry("a", values[1]))
 		var out []byte
-		if err := conn.Invoke(t.Context(), fnv1.FunctionRunnerService_RunFunction_FullMethodName, &wire, &out, grpc.ForceCodec(raw{})); err != nil { //nolint:staticcheck // Simpler than a CodecV2.
+		if err := conn.Invoke(t.Context(), fnv1.FunctionRunnerService_RunFunction_FullMethodName, &wire, &out, grpc.ForceCodec(raw{})); err != nil {
 			t.Fatal(err)
 		}
 		rsp := &fnv1.RunFunctionResponse{}
@@ -346,7 +346,7 @@ func TestMalformed(t *testing.T) {
 	good := encode(t, request("a", 1))
 	send := func(conn *grpc.ClientConn, wire []byte) error {
 		var out []byte
-		return conn.Invoke(t.Context(), fnv1.FunctionRunnerService_RunFunction_FullMethodName, &wire, &out, grpc.ForceCodec(raw{})) //nolint:staticcheck // Simpler than a CodecV2.
+		return conn.Invoke(t.Context(), fnv1.FunctionRunnerService_RunFunction_FullMethodName, &wire, &out, grpc.ForceCodec(raw{}))
 	}
 	if err := send(conn, good); err != nil {
 		t.Fatal(err)

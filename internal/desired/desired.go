@@ -1,34 +1,39 @@
-// Package desired decides what of all that is built goes into the answer. What
-// is left out of an answer Crossplane deletes, so it is decided in one place:
+// Package desired decides what of all that is built goes into the response. What
+// is left out of a response Crossplane deletes, so it is decided in one place:
 // leaveOut.
 package desired
 
 import (
-	"cmp"
 	"io"
+	"slices"
+	"strings"
 
+	"github.com/crossplane/function-sdk-go/errors"
 	"google.golang.org/protobuf/types/known/structpb"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dittofs/function-dittoserver/internal/checksum"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
-	"github.com/dittofs/function-dittoserver/internal/manifest"
-	"github.com/dittofs/function-dittoserver/internal/memo"
+	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
 	"github.com/dittofs/function-dittoserver/internal/postgres"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/world"
 )
 
-// A Reason says why an object is left out of an answer.
+// A Reason is why an object is left out of a response.
 type Reason string
 
 // Why an object is left out.
 const (
-	// NotLeftOut: it is in the answer.
+	// NotLeftOut: it is in the response.
 	NotLeftOut Reason = ""
+	// NotWanted: the spec does not ask for it.
+	NotWanted Reason = "NotWanted"
 	// Unknown: whether it exists is being asked; Crossplane calls again.
 	Unknown Reason = "Unknown"
 	// Awaited: what it needs is not there yet.
@@ -43,268 +48,283 @@ const (
 // is never left out, whatever the database, the spec or the gate says, and even
 // if somebody has deleted it: Crossplane would strip its labels and delete it a
 // second time, in the foreground, which takes what it owns with it even where
-// that was to be orphaned. What does not exist is created when the gate is open;
-// what is somebody else's, or was found on its way out, is not touched.
-func leaveOut(p observed.Presence, gateOpen bool) Reason {
-	switch p {
-	case observed.Ours:
+// that was to be orphaned. What does not exist is created when it is wanted and its
+// gate is open; what is somebody else's, or was found on its way out, is not
+// touched. Only a row that says so is left out because it is not wanted any more.
+func leaveOut(e world.Existing, keep kinds.Keep, wanted, gateOpen bool) Reason {
+	switch {
+	case e.Observed && (wanted || keep == kinds.Always):
 		return NotLeftOut
-	case observed.Absent:
+	case !wanted:
+		return NotWanted
+	}
+	switch e.Presence {
+	case world.Ours:
+		return NotLeftOut
+	case world.Absent:
 		if gateOpen {
 			return NotLeftOut
 		}
 		return Awaited
-	case observed.Foreign:
+	case world.Foreign:
 		return Taken
-	case observed.Deleting:
+	case world.Deleting:
 		return Deleting
-	case observed.Unknown:
+	case world.Unknown:
 	}
 	return Unknown
 }
 
-// A Composed is an object of the answer.
+// A Composed is an object of the response.
 type Composed struct {
 	Resource names.Resource
-	// Object may be shared with other answers: it is not to be written to.
-	Object *structpb.Struct
-	Ready  bool
+	Object   *structpb.Struct
+	Ready    bool
 }
 
-// A LeftOut is an object that the server needs and the answer does not have.
+// A LeftOut is an object that the server needs and the response does not have.
 type LeftOut struct {
 	names.Ref
 
 	Why   Reason
 	Owner string
-	// Controlled says that the object can never be taken over.
+	// Controlled is true if the object can never be taken over.
 	Controlled bool
 }
 
-// An Answer is what is composed.
-type Answer struct {
+// A State is the desired state of a server.
+type State struct {
 	Composed []Composed
 	LeftOut  []LeftOut
-	// Leaving are objects of the answer that somebody has deleted and that are
-	// not gone yet.
+	// Leaving are composed objects that somebody has deleted and that are not gone
+	// yet.
 	Leaving []names.Ref
 	// KeptEdits are the paths of a person's edits of the cluster that stay.
 	KeptEdits []string
-	// Server is how the StatefulSet is.
-	Server dittofs.State
+	// AdminChanged is the Secret whose password for the administrator was changed
+	// after the server had read it; empty for none.
+	AdminChanged string
 }
 
-// A composer makes an Answer.
-type composer struct {
-	w        *observed.World
-	s        *server.Server
-	database pgstate.State
-	random   io.Reader
-	memo     *memo.Cache
-	answer   Answer
-	// rendered is the record of the cluster.
-	rendered string
-	// generated are Secrets that come into being with this answer.
-	generated map[names.Resource]map[string][]byte
-}
-
-// Compose builds every object that the server needs, and leaves out what must
-// be left out. The database is the one that the server is wired to.
-func Compose(w *observed.World, s *server.Server, database pgstate.State, random io.Reader, m *memo.Cache) (Answer, error) {
-	// The same server as last time is the very same: seeing that it is takes one
-	// comparison, and not one an object.
-	s, err := memo.Do(m, s.Namespace+"/"+s.Name+"/resolved", []any{s}, func() (*server.Server, error) { return s, nil })
-	if err != nil {
-		return Answer{}, err
+// Compose walks the table of kinds, builds every object that the server needs, and
+// leaves out what must be left out. The database is the one that the server runs
+// on, the target the one that it is asked to run on.
+func Compose(w world.World, s *server.Server, database, target pgstate.State, random io.Reader) (State, error) {
+	c := &composer{w: w, s: s, database: database}
+	if err := c.prepare(target, random); err != nil {
+		return State{}, err
 	}
-	c := &composer{w: w, s: s, database: database, random: random, memo: m}
-	for _, step := range []func() error{c.secrets, c.cluster, c.services, c.server} {
-		if err := step(); err != nil {
-			return Answer{}, err
+	for _, row := range kinds.Table() {
+		if err := c.compose(row); err != nil {
+			return State{}, errors.Wrapf(err, "cannot compose %s %s", row.Kind, row.Ref(s.Name).Name)
 		}
 	}
-	return c.answer, nil
+	return c.state, nil
 }
 
-func (c *composer) existing(r names.Resource) observed.Existing { return c.w.Existing(c.w.Ref(r)) }
+// A composer makes a State.
+type composer struct {
+	w        world.World
+	s        *server.Server
+	database pgstate.State
+	in       kinds.Inputs
+	state    State
+}
 
-// add puts an object into the answer unless it is left out. Readiness is asked
-// of what exists; what does not exist is not ready.
-func (c *composer) add(r names.Resource, gateOpen bool, ready func(live observed.Object) bool, build func(live observed.Object) (*structpb.Struct, error)) error {
-	e := c.existing(r)
-	if why := leaveOut(e.Presence, gateOpen); why != NotLeftOut {
-		c.answer.LeftOut = append(c.answer.LeftOut, LeftOut{Ref: c.w.Ref(r), Why: why, Owner: e.Owner, Controlled: e.Controlled})
+func (c *composer) compose(row kinds.Row) error {
+	e := c.w.Object(row.Resource)
+	if why := c.leaveOut(row); why != NotLeftOut {
+		if why != NotWanted {
+			c.state.LeftOut = append(c.state.LeftOut, LeftOut{Ref: row.Ref(c.s.Name), Why: why, Owner: e.Owner, Controlled: e.Controlled})
+		}
 		return nil
 	}
-	m, err := build(e.Object)
+	o, err := c.build(row, e)
 	if err != nil {
 		return err
 	}
 	if e.Leaving {
-		c.answer.Leaving = append(c.answer.Leaving, c.w.Ref(r))
+		c.state.Leaving = append(c.state.Leaving, row.Ref(c.s.Name))
 	}
-	c.answer.Composed = append(c.answer.Composed, Composed{Resource: r, Object: m, Ready: e.Exists() && !e.Leaving && ready(e.Object)})
+	ready := e.Exists() && !e.Leaving && !e.New && (row.Ready == nil || row.Ready(c.in, e.Object))
+	c.state.Composed = append(c.state.Composed, Composed{Resource: row.Resource, Object: o, Ready: ready})
 	return nil
 }
 
-func exists(observed.Object) bool { return true }
-
-// convert converts what build makes of the server and the other inputs, unless
-// they are the same as last time.
-func (c *composer) convert(r names.Resource, build func() (runtime.Object, error), inputs ...any) (*structpb.Struct, error) {
-	return memo.Do(c.memo, c.key(string(r)), append(inputs, c.s), func() (*structpb.Struct, error) {
-		o, err := build()
-		if err != nil {
-			return nil, err
-		}
-		return manifest.Struct(o)
+// build returns an object, or its identity alone while it is being taken over.
+func (c *composer) build(row kinds.Row, e world.Existing) (*structpb.Struct, error) {
+	if !e.New {
+		return row.Build(c.in, e.Object)
+	}
+	return structpb.NewStruct(map[string]any{
+		"apiVersion": row.APIVersion,
+		"kind":       row.Kind,
+		"metadata":   map[string]any{"name": e.Name, "namespace": c.s.Namespace},
 	})
 }
 
-// key is what something of this server is remembered under.
-func (c *composer) key(what string) string { return c.s.Namespace + "/" + c.s.Name + "/" + what }
-
-// wantedOrThere says whether an object is composed that the spec may not want
-// any more: then, too, it stays if it is there.
-func (c *composer) wantedOrThere(r names.Resource, wanted bool) bool {
-	return wanted || c.w.Observed(r).Exists()
+func (c *composer) leaveOut(row kinds.Row) Reason {
+	return leaveOut(c.w.Object(row.Resource), row.Keep, row.Wanted(c.s), c.open(row.Gate))
 }
 
-func (c *composer) secrets() error {
-	if c.wantedOrThere(names.JWT, c.s.JWT.Generated) {
-		err := c.add(names.JWT, true, exists, func(live observed.Object) (*structpb.Struct, error) {
-			s, err := dittofs.JWTSecret(c.s, live, c.random)
-			return c.secret(names.JWT, s, s.Data, live, err)
-		})
-		if err != nil {
-			return err
-		}
+func (c *composer) open(g kinds.Gate) bool {
+	switch g {
+	case kinds.PerconaServed:
+		return c.w.Percona == observed.IsServed
+	case kinds.Startable:
+		return c.startable()
+	case kinds.Open:
 	}
-	if c.wantedOrThere(names.Admin, c.s.Admin.Generated) {
-		err := c.add(names.Admin, true, exists, func(live observed.Object) (*structpb.Struct, error) {
-			s, err := dittofs.AdminSecret(c.s, live, c.random)
-			return c.secret(names.Admin, s, s.Data, live, err)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !c.wantedOrThere(names.BackupCredentials, c.s.Cluster.Backup.Keys != nil) {
-		return nil
-	}
-	return c.add(names.BackupCredentials, true, exists, func(live observed.Object) (*structpb.Struct, error) {
-		return c.convert(names.BackupCredentials, func() (runtime.Object, error) { return postgres.BackupCredentials(c.s, live), nil },
-			live.String("data", names.PGBackRestKey), live.String("type"))
+	return true
+}
+
+// startable reports whether a server can be created: on its database, and of
+// nothing that is somebody else's.
+func (c *composer) startable() bool {
+	foreign := slices.ContainsFunc(kinds.Table(), func(r kinds.Row) bool {
+		return r.PartOfPod && r.Wanted(c.s) && c.w.Object(r.Resource).InTheWay()
 	})
+	return c.database.Ready && !foreign && !c.s.Undecided
 }
 
-func (c *composer) secret(r names.Resource, o runtime.Object, data map[string][]byte, live observed.Object, err error) (*structpb.Struct, error) {
-	if err != nil {
-		return nil, err
+// prepare makes everything that objects are built from.
+func (c *composer) prepare(target pgstate.State, random io.Reader) error {
+	c.in = kinds.Inputs{Server: c.s, DatabaseReady: target.Ready}
+	var err error
+	if c.in.JWT, err = c.secret(names.JWT, names.JWTKey, random, dittofs.GenerateJWT); err != nil {
+		return err
 	}
-	if c.generated == nil {
-		c.generated = map[names.Resource]map[string][]byte{}
+	if c.in.Admin, err = c.secret(names.Admin, names.AdminPasswordKey, random, dittofs.GenerateAdminPassword); err != nil {
+		return err
 	}
-	c.generated[r] = data
-	return c.convert(r, func() (runtime.Object, error) { return o, nil }, data, live.String("type"))
+	if c.in.ConfigYAML, err = dittofs.Config(c.s); err != nil {
+		return err
+	}
+	if err := c.cluster(); err != nil {
+		return err
+	}
+	live := c.w.Object(names.Server)
+	c.in.Checksums = dittofs.Checksums(c.s, c.in.ConfigYAML, c.read, live.Object)
+	return c.record()
+}
+
+// secret returns the value of a generated Secret. What exists is carried over: a
+// new signing key would end every session, and a new password would be wrong, since
+// the server reads it once. It is made only where it is about to be composed.
+func (c *composer) secret(r names.Resource, key string, random io.Reader, generate func(io.Reader) ([]byte, error)) ([]byte, error) {
+	e := c.w.Object(r)
+	if v, ok := e.Object.Data(key); ok {
+		return v, nil
+	}
+	i := slices.IndexFunc(kinds.Table(), func(row kinds.Row) bool { return row.Resource == r })
+	if c.leaveOut(kinds.Table()[i]) != NotLeftOut || e.New {
+		return nil, nil
+	}
+	return generate(random)
 }
 
 func (c *composer) cluster() error {
-	if !c.s.Cluster.Wanted {
+	if c.s.Cluster == nil {
 		return nil
 	}
-	// A cluster that the server does not use does not hold up its readiness.
-	ready := func(observed.Object) bool {
-		return c.s.Target.Kind != server.Percona || pgstate.ReadCluster(c.w, c.s.Name).Ready
+	e := c.w.Object(names.Postgres)
+	composed, err := postgres.Compose(c.s, e.Object)
+	if err != nil {
+		return err
 	}
-	served := c.w.Observed(names.Postgres).Exists() || c.w.PerconaCRD() == observed.CRDServed
-	return c.add(names.Postgres, served, ready, func(live observed.Object) (*structpb.Struct, error) {
-		inputs := []any{c.s, live.At("spec").Struct(), live.Deleting(), live.Strings("metadata", "finalizers")}
-		cluster, err := memo.Do(c.memo, c.key(string(names.Postgres)), inputs, func() (postgres.Composed, error) {
-			return postgres.Compose(c.s, live)
-		})
-		c.answer.KeptEdits, c.rendered = cluster.Kept, cluster.Record
-		return cluster.Object, err
-	})
-}
-
-func (c *composer) services() error {
-	for _, svc := range []struct {
-		r     names.Resource
-		build func(*server.Server) *corev1.Service
-	}{
-		{names.Headless, dittofs.Headless},
-		{names.API, dittofs.API},
-		{names.NFS, dittofs.NFS},
-		{names.SMB, dittofs.SMB},
-	} {
-		err := c.add(svc.r, true, addressed, func(observed.Object) (*structpb.Struct, error) {
-			return c.convert(svc.r, func() (runtime.Object, error) { return svc.build(c.s), nil })
-		})
-		if err != nil {
-			return err
-		}
+	c.in.Cluster = composed.Object
+	if e.Exists() && !e.New || e.Presence == world.Absent && c.open(kinds.PerconaServed) {
+		c.state.KeptEdits, c.s.Record.Cluster = composed.Kept, composed.Record
 	}
 	return nil
 }
 
-// addressed says whether a Service can be reached: a load balancer cannot
-// before it has an address.
-func addressed(svc observed.Object) bool {
-	return svc.String("spec", "type") != "LoadBalancer" || len(svc.List("status", "loadBalancer", "ingress")) > 0
+// read returns a Secret as it is, or as it comes into being with this response.
+func (c *composer) read(name string) observed.Object {
+	switch {
+	case name == names.JWTSecret(c.s.Name) && c.s.JWT.Generated && c.in.JWT != nil:
+		return observed.NewSecret(map[string][]byte{names.JWTKey: c.in.JWT})
+	case name == names.AdminSecret(c.s.Name) && c.s.Admin.Generated && c.in.Admin != nil:
+		return observed.NewSecret(map[string][]byte{names.AdminPasswordKey: c.in.Admin})
+	}
+	return c.w.Secret(name).Object
 }
 
-func (c *composer) server() error {
-	live := c.existing(names.Server).Object
-	c.answer.Server = dittofs.ReadState(live)
-	there := live.Exists() || c.existing(names.Server).Presence == observed.Absent && c.database.Ready
-
-	yaml, err := memo.Do(c.memo, c.key(names.ConfigKey), []any{c.s}, func() (string, error) { return dittofs.Config(c.s) })
+// record makes the record, which is written to the ConfigMap and, where there is
+// one, to the PerconaPGCluster.
+func (c *composer) record() error {
+	r := &c.s.Record
+	e := c.w.Object(names.Server)
+	created := e.Presence == world.Absent && c.startable()
+	if !e.Exists() && c.w.Record.Server == nil && !created {
+		// There is no server yet, and nothing is chosen for it.
+		r.Server = nil
+	}
+	if r.Server != nil {
+		c.fingerprint(r.Server)
+	}
+	doc, err := r.Encode()
 	if err != nil {
 		return err
 	}
-	err = c.add(names.Config, true, exists, func(config observed.Object) (*structpb.Struct, error) {
-		cluster, record := cmp.Or(c.rendered, config.Annotation(names.AnnotationRendered)), c.record(config, there)
-		return c.convert(names.Config, func() (runtime.Object, error) { return dittofs.ConfigMap(c.s, yaml, cluster, record) }, yaml, cluster, record)
-	})
-	if err != nil {
-		return err
-	}
-
-	src := dittofs.Sources{Config: yaml, JWT: c.source(names.JWT, c.s.JWT.SecretName)}
-	switch c.s.Database.Kind {
-	case server.Percona:
-		src.Database = c.w.Secret(names.ClusterCredentials(c.s.Name))
-		src.CA = c.w.Secret(names.ClusterCA(c.s.Name))
-	case server.External:
-		src.Database = c.w.Secret(c.s.Database.Secret)
-	case server.SQLite:
-	}
-	settled := func(observed.Object) bool { return c.answer.Server.Settled(c.s.Replicas) }
-	return c.add(names.Server, c.database.Ready, settled, func(live observed.Object) (*structpb.Struct, error) {
-		checksums := dittofs.Checksums(c.s, src, live)
-		return c.convert(names.Server, func() (runtime.Object, error) { return dittofs.StatefulSet(c.s, checksums), nil }, checksums)
-	})
-}
-
-// record is what the ConfigMap remembers of the server, once there is one.
-func (c *composer) record(config observed.Object, there bool) *dittofs.Record {
-	if !there && config.Annotation(names.AnnotationDatabase) == "" {
-		return nil
-	}
-	r := &dittofs.Record{Image: c.s.Image, Database: c.s.Database, AdminChecksum: config.Annotation(names.AnnotationAdminChecksum)}
-	if r.AdminChecksum == "" {
-		if v, ok := c.source(names.Admin, c.s.Admin.SecretName).Data(c.s.Admin.SecretKey); ok {
-			r.AdminChecksum = checksum.Of(c.s.Salt(), v)
+	c.in.Record = doc
+	c.in.Owners = c.owners()
+	if meta, ok := c.in.Cluster["metadata"].(map[string]any); ok {
+		annotations, _ := meta["annotations"].(map[string]any)
+		if annotations == nil {
+			annotations = map[string]any{}
+			meta["annotations"] = annotations
 		}
+		annotations[names.AnnotationRecord] = doc
 	}
-	return r
+	return nil
 }
 
-// source is a Secret as it is, or as it comes into being with this answer.
-func (c *composer) source(r names.Resource, name string) observed.Secret {
-	if data, ok := c.generated[r]; ok && c.w.Ref(r).Name == name {
-		return observed.NewSecret(name, data)
+// fingerprint records the fingerprint of the administrator's password, and finds
+// out whether it was changed since the server has read it. A server that moves to
+// another database starts there for the first time, and reads it again.
+func (c *composer) fingerprint(s *record.Server) {
+	key, ok := c.read(c.s.JWT.Name).Data(c.s.JWT.Key)
+	password, ok2 := c.read(s.Admin.Name).Data(s.Admin.Key)
+	had := c.w.Record.Server
+	if had != nil {
+		s.AdminFingerprint = had.AdminFingerprint
 	}
-	return c.w.Secret(name)
+	if !ok || !ok2 {
+		return
+	}
+	now := checksum.Keyed(key, password)
+	last := s.AdminFingerprint
+	s.AdminFingerprint = now
+	switch {
+	case last == "" || last == now || !s.Started || !had.Database.Same(s.Database):
+	case strings.Contains(last, "-") && !checksum.KeyedBy(key, last):
+		// It was made with another key, and nothing can be told.
+	case last != checksum.Of(c.s.Salt(), password):
+		c.state.AdminChanged = s.Admin.Name
+	}
+}
+
+// owners returns the Secrets that keep the ConfigMap, and with it the record, when
+// the server is deleted: those that are kept together with its data. Percona keeps
+// the credentials of a cluster as long as its volumes.
+func (c *composer) owners() []metav1.OwnerReference {
+	var secrets []string
+	if c.s.Current.Kind == record.External {
+		secrets = append(secrets, c.s.Current.Secret)
+	}
+	if c.s.Record.Cluster != nil {
+		secrets = append(secrets, names.ClusterCredentials(c.s.Name))
+	}
+	out := make([]metav1.OwnerReference, 0, len(secrets))
+	for _, name := range secrets {
+		s := c.w.Secret(name)
+		uid := s.String("metadata", "uid")
+		if uid == "" || s.Deleting() {
+			continue
+		}
+		// Neither a controller, which is the XR, nor one that blocks.
+		out = append(out, metav1.OwnerReference{APIVersion: names.CoreV1, Kind: names.SecretKind, Name: name, UID: types.UID(uid)})
+	}
+	return out
 }

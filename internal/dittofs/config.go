@@ -1,11 +1,11 @@
 package dittofs
 
 import (
-	"encoding/json"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+	yaml "sigs.k8s.io/yaml/goyaml.v2"
 
 	"github.com/crossplane/function-sdk-go/errors"
 
@@ -13,102 +13,40 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
-// shutdownTimeout bounds each stage of the server's shutdown.
-const shutdownTimeout = "30s"
+const (
+	// shutdownTimeout bounds each stage of the server's shutdown.
+	shutdownTimeout = "30s"
+	// anyAddress: the server's own default, 127.0.0.1, cannot be reached.
+	anyAddress = "0.0.0.0"
+)
 
-// config is the server's configuration file. No credential is in it.
+// A section is a section of config.yaml, or all of it. No credential is in it.
 // Source: dittofs v0.29.0 pkg/config.
-type config struct {
-	Logging         logging      `json:"logging"`
-	ShutdownTimeout string       `json:"shutdown_timeout"`
-	Database        database     `json:"database"`
-	ControlPlane    controlPlane `json:"controlplane"`
-	Admin           admin        `json:"admin"`
-}
+type section map[string]any
 
-type logging struct {
-	Level  string `json:"level"`
-	Format string `json:"format"`
-	Output string `json:"output"`
-}
-
-type database struct {
-	Type   string  `json:"type"`
-	SQLite *sqlite `json:"sqlite,omitempty"`
-}
-
-type sqlite struct {
-	Path string `json:"path"`
-}
-
-type controlPlane struct {
-	// Host: the server's own default, 127.0.0.1, cannot be reached.
-	Host string `json:"host"`
-	Port int32  `json:"port"`
-	JWT  jwt    `json:"jwt"`
-}
-
-type jwt struct {
-	AccessTokenDuration  string `json:"access_token_duration"`
-	RefreshTokenDuration string `json:"refresh_token_duration"`
-}
-
-type admin struct {
-	Username string `json:"username"`
-}
-
-// Config is the server's config.yaml. A change of what this makes of an
-// unchanged spec restarts every server there is.
+// Config returns the server's config.yaml: the sections of its parts, in the order
+// of their names. A change of what this makes of an unchanged spec restarts every
+// server there is.
 func Config(s *server.Server) (string, error) {
-	c := config{
-		Logging:         logging(s.Logging),
-		ShutdownTimeout: shutdownTimeout,
-		Database:        database{Type: "postgres"},
-		ControlPlane: controlPlane{
-			Host: "0.0.0.0",
-			Port: s.APIPort,
-			JWT:  jwt{AccessTokenDuration: s.JWT.AccessDuration, RefreshTokenDuration: s.JWT.RefreshDuration},
-		},
-		Admin: admin{Username: server.AdminUser},
-	}
-	if s.Database.Kind == server.SQLite {
-		c.Database = database{Type: string(server.SQLite), SQLite: &sqlite{Path: s.Database.Path}}
+	c := section{}
+	for _, p := range parts(s) {
+		maps.Copy(c, p.config)
 	}
 	b, err := yaml.Marshal(c)
 	return string(b), errors.Wrap(err, "cannot render config.yaml")
 }
 
-// A Record is what is remembered of a server from the time at which there is
-// one.
-type Record struct {
-	Image         string
-	Database      server.Database
-	AdminChecksum string
-}
-
-// ConfigMap holds the server's configuration, the record of its
-// PerconaPGCluster, and that of the server, if there are such.
-func ConfigMap(s *server.Server, configYAML, cluster string, r *Record) (*corev1.ConfigMap, error) {
-	annotations := map[string]string{}
-	if cluster != "" {
-		annotations[names.AnnotationRendered] = cluster
-	}
-	if r != nil {
-		db, err := json.Marshal(r.Database)
-		if err != nil {
-			return nil, errors.Wrap(err, "cannot record the server's database")
-		}
-		annotations[names.AnnotationImage] = r.Image
-		annotations[names.AnnotationDatabase] = string(db)
-		if r.AdminChecksum != "" {
-			annotations[names.AnnotationAdminChecksum] = r.AdminChecksum
-		}
-	}
+// ConfigMap returns the ConfigMap with the server's configuration and the record
+// of what was chosen. The owners are Secrets that are kept when the server is
+// deleted, together with a database: with them the record outlives the server as
+// long as its data does, since Kubernetes collects only what has no owner left.
+func ConfigMap(s *server.Server, configYAML, record string, owners []metav1.OwnerReference) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: "ConfigMap"},
+		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: names.ConfigMapKind},
 		ObjectMeta: meta(s, names.ConfigMap(s.Name)),
 		Data:       map[string]string{names.ConfigKey: configYAML},
 	}
-	cm.Annotations = annotations
-	return cm, nil
+	cm.Annotations = map[string]string{names.AnnotationRecord: record}
+	cm.OwnerReferences = owners
+	return cm
 }

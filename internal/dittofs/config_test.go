@@ -1,9 +1,12 @@
 package dittofs
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
@@ -32,52 +35,52 @@ func TestConfigIsFrozen(t *testing.T) {
 	}
 }
 
-func TestConfigMap(t *testing.T) {
+// TestConfigOfMetrics guards that the section is there for whoever asks for metrics,
+// and for nobody else.
+func TestConfigOfMetrics(t *testing.T) {
 	cases := map[string]struct {
-		reason  string
-		cluster string
-		record  *Record
-		want    map[string]string
+		reason string
+		server *server.Server
+		want   string
 	}{
-		"NoServerYet": {
-			reason: "there is nothing to remember before there is a server",
-			want:   map[string]string{},
-		},
-		"Cluster": {
-			reason:  "what a cluster was rendered from outlives its object",
-			cluster: `{"spec":{}}`,
-			want:    map[string]string{"dittoserver.fn.crossplane.io/rendered": `{"spec":{}}`},
-		},
-		"Server": {
-			reason: "image, database and the first password's checksum are remembered",
-			record: &Record{Image: "i:1", Database: server.Database{Kind: server.External, Secret: "pg", HasCA: true, SSLMode: "verify-full"}, AdminChecksum: "sum"},
-			want: map[string]string{
-				"dittoserver.fn.crossplane.io/image":                "i:1",
-				"dittoserver.fn.crossplane.io/database":             `{"kind":"external","secret":"pg","hasCA":true,"sslMode":"verify-full"}`,
-				"dittoserver.fn.crossplane.io/admin-at-first-start": "sum",
-			},
-		},
-		"NoChecksum": {
-			reason: "a password that could not be read is not remembered as the empty one",
-			record: &Record{Image: "i:1", Database: server.Database{Kind: server.SQLite, Path: "/x"}},
-			want: map[string]string{
-				"dittoserver.fn.crossplane.io/image":    "i:1",
-				"dittoserver.fn.crossplane.io/database": `{"kind":"sqlite","path":"/x"}`,
-			},
-		},
+		"Off":   {reason: "a part that nobody asked for adds not one byte", server: resolved()},
+		"On":    {reason: "metrics on a port of their own, which anybody may read", server: resolved(withMetrics), want: "metrics:\n  auth: none\n  enabled: true\n  host: 0.0.0.0\n  path: /metrics\n  port: 9090\n"},
+		"Token": {reason: "whoever scrapes them shows a token, which is in a file", server: resolved(withToken), want: "metrics:\n  auth: token\n  enabled: true\n  host: 0.0.0.0\n  path: /metrics\n  port: 9090\n  token_file: /metrics-token/token\n"},
+		"Elsewhere": {reason: "where the spec says", server: resolved(withMetrics, func(s *server.Server) {
+			s.Metrics.Port, s.Metrics.Path = 9100, "/m"
+		}), want: "metrics:\n  auth: none\n  enabled: true\n  host: 0.0.0.0\n  path: /m\n  port: 9100\n"},
 	}
+	plain, err := Config(resolved())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const next = "shutdown_timeout:"
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			cm, err := ConfigMap(resolved(), "yaml", tc.cluster, tc.record)
+			got, err := Config(tc.server)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, cm.Annotations); diff != "" {
-				t.Errorf("%s\nConfigMap(...).Annotations: -want, +got:\n%s", tc.reason, diff)
-			}
-			if diff := cmp.Diff(map[string]string{"config.yaml": "yaml"}, cm.Data); diff != "" || cm.Name != "files-config" {
-				t.Errorf("%s\nConfigMap(...) %s: -want, +got:\n%s", tc.reason, cm.Name, diff)
+			if diff := cmp.Diff(strings.Replace(plain, next, tc.want+next, 1), got); diff != "" {
+				t.Errorf("%s\nConfig(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestConfigMap(t *testing.T) {
+	owners := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Secret", Name: "pg", UID: "u"}}
+	want := &corev1.ConfigMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "files-config", Namespace: "default",
+			Labels:          map[string]string{"app": "dittofs-server", "instance": "files"},
+			Annotations:     map[string]string{"dittoserver.fn.crossplane.io/record": `{"version":1}`},
+			OwnerReferences: owners,
+		},
+		Data: map[string]string{"config.yaml": "yaml"},
+	}
+	if diff := cmp.Diff(want, ConfigMap(resolved(), "yaml", `{"version":1}`, owners)); diff != "" {
+		t.Errorf("ConfigMap(...): -want, +got:\n%s", diff)
 	}
 }

@@ -13,12 +13,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
-var update = flag.Bool("update", false, "write the goldens anew")
+var update = flag.Bool("update", false, "write the goldens again")
 
-// resolved is a server with a PerconaPGCluster, changed as each of the changes
+// resolved returns a server with a PerconaPGCluster, changed as each of the changes
 // says.
 func resolved(changes ...func(*server.Server)) *server.Server {
 	content := resource.MustParse("50Gi")
@@ -33,14 +34,24 @@ func resolved(changes ...func(*server.Server)) *server.Server {
 			ControlPlane: resource.MustParse("1Gi"),
 		},
 		APIPort:        8080,
-		JWT:            server.JWT{Generated: true, SecretName: "files-jwt-secret", SecretKey: "jwt-secret", AccessDuration: "15m", RefreshDuration: "168h"},
-		Admin:          server.Admin{Generated: true, SecretName: "files-admin-bootstrap-credentials", SecretKey: "password"},
-		Service:        server.Service{Type: corev1.ServiceTypeClusterIP},
-		AdapterService: server.Service{Type: corev1.ServiceTypeClusterIP},
+		JWT:            server.JWT{Generated: true, SecretKey: record.SecretKey{Name: "files-jwt-secret", Key: "jwt-secret"}, AccessDuration: "15m", RefreshDuration: "168h"},
+		Admin:          server.Admin{Generated: true, SecretKey: record.SecretKey{Name: "files-admin-bootstrap-credentials", Key: "password"}},
+		Service:        server.Exposure{Type: corev1.ServiceTypeClusterIP},
+		AdapterService: server.Exposure{Type: corev1.ServiceTypeClusterIP},
 		Logging:        server.Logging{Level: "INFO", Format: "json", Output: "stdout"},
-		Database:       server.Database{Kind: server.Percona},
-		Target:         server.Database{Kind: server.Percona},
-		Cluster:        server.Cluster{Wanted: true, Image: "docker.io/percona/percona-distribution-postgresql:16.13-1"},
+		Connection: server.Connection{
+			URL:       ref("files-postgres-pguser-dittofs", "uri"),
+			Host:      ref("files-postgres-pguser-dittofs", "host"),
+			Port:      ref("files-postgres-pguser-dittofs", "port"),
+			Name:      ref("files-postgres-pguser-dittofs", "dbname"),
+			User:      ref("files-postgres-pguser-dittofs", "user"),
+			Password:  ref("files-postgres-pguser-dittofs", "password"),
+			SSLMode:   server.Value{Value: "verify-full"},
+			CASecret:  "files-postgres-cluster-cert",
+			WaitImage: "docker.io/percona/percona-distribution-postgresql:16.13-1",
+			Secret:    "files-postgres-pguser-dittofs",
+			Keys:      []string{"host", "port", "dbname", "user", "password", "uri"},
+		},
 	}
 	for _, c := range changes {
 		c(s)
@@ -48,12 +59,45 @@ func resolved(changes ...func(*server.Server)) *server.Server {
 	return s
 }
 
-func onExternal(s *server.Server) {
-	s.Database = server.Database{Kind: server.External, Secret: "pg", HasPort: true, HasCA: true, SSLMode: "verify-full"}
+func ref(secret, key string) server.Value {
+	return server.Value{SecretKey: record.SecretKey{Name: secret, Key: key}}
 }
 
+func optional(secret, key string) server.Value {
+	v := ref(secret, key)
+	v.Optional = true
+	return v
+}
+
+// onExternal connects a server to a database whose Secret has a port and a CA.
+func onExternal(s *server.Server) {
+	s.Connection = server.Connection{
+		Host:     ref("pg", "host"),
+		Port:     ref("pg", "port"),
+		Name:     ref("pg", "database"),
+		User:     ref("pg", "user"),
+		Password: ref("pg", "password"),
+		SSLMode:  server.Value{Value: "verify-full"},
+		CASecret: "pg",
+		Secret:   "pg",
+		Keys:     []string{"host", "database", "user", "password", "port", "sslmode"},
+		MayLack:  []string{"sslmode"},
+	}
+}
+
+func withoutCA(s *server.Server) { s.Connection.CASecret = "" }
+
 func onSQLite(s *server.Server) {
-	s.Database = server.Database{Kind: server.SQLite, Path: "/data/controlplane/controlplane.db"}
+	s.Connection = server.Connection{SQLitePath: "/data/controlplane/controlplane.db"}
+}
+
+func withMetrics(s *server.Server) {
+	s.Metrics = server.Metrics{Enabled: true, Port: 9090, Path: "/metrics"}
+}
+
+func withToken(s *server.Server) {
+	withMetrics(s)
+	s.Metrics.Token = record.SecretKey{Name: "scrape", Key: "token"}
 }
 
 func golden(t *testing.T, name string, got []byte) {

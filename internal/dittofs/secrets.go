@@ -1,6 +1,7 @@
 package dittofs
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 
@@ -20,45 +21,39 @@ const (
 	adminBytes = 18
 )
 
-// JWTSecret signs API tokens. What exists is carried over: a new one would end
-// every session.
-func JWTSecret(s *server.Server, live observed.Object, random io.Reader) (*corev1.Secret, error) {
-	value, err := carried(live, names.JWTKey, jwtBytes, random)
-	return secret(s, names.JWTSecret(s.Name), live, map[string][]byte{names.JWTKey: value}), err
-}
+// GenerateJWT returns a new secret that signs API tokens.
+func GenerateJWT(random io.Reader) ([]byte, error) { return generate(jwtBytes, random) }
 
-// AdminSecret holds the first administrator's credentials. What exists is
-// carried over: the server reads the password once, and a new one would be
-// wrong.
-func AdminSecret(s *server.Server, live observed.Object, random io.Reader) (*corev1.Secret, error) {
-	value, err := carried(live, names.AdminPasswordKey, adminBytes, random)
-	return secret(s, names.AdminSecret(s.Name), live, map[string][]byte{
-		names.AdminUserKey:     []byte(server.AdminUser),
-		names.AdminPasswordKey: value,
-	}), err
-}
+// GenerateAdminPassword returns a new password of the first administrator.
+func GenerateAdminPassword(random io.Reader) ([]byte, error) { return generate(adminBytes, random) }
 
-func carried(live observed.Object, key string, bytes int, random io.Reader) ([]byte, error) {
-	if v, ok := live.Data(key); ok {
-		return v, nil
-	}
+func generate(bytes int, random io.Reader) ([]byte, error) {
 	b := make([]byte, bytes)
 	if _, err := io.ReadFull(random, b); err != nil {
-		return nil, errors.Wrapf(err, "cannot generate %s", key)
+		return nil, errors.Wrap(err, "cannot generate a secret")
 	}
 	return []byte(base64.RawURLEncoding.EncodeToString(b)), nil
 }
 
+// JWTSecret returns the Secret that signs API tokens.
+func JWTSecret(s *server.Server, value []byte, live observed.Object) *corev1.Secret {
+	return secret(s, names.JWTSecret(s.Name), live, map[string][]byte{names.JWTKey: value})
+}
+
+// AdminSecret returns the Secret with the first administrator's credentials.
+func AdminSecret(s *server.Server, value []byte, live observed.Object) *corev1.Secret {
+	return secret(s, names.AdminSecret(s.Name), live, map[string][]byte{
+		names.AdminUserKey:     []byte(server.AdminUser),
+		names.AdminPasswordKey: value,
+	})
+}
+
 func secret(s *server.Server, name string, live observed.Object, data map[string][]byte) *corev1.Secret {
-	t := corev1.SecretTypeOpaque
-	if l := live.String("type"); l != "" {
-		// A Secret's type cannot be changed.
-		t = corev1.SecretType(l)
-	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: names.SecretKind},
 		ObjectMeta: meta(s, name),
-		Type:       t,
-		Data:       data,
+		// A Secret's type cannot be changed.
+		Type: corev1.SecretType(cmp.Or(live.String("type"), string(corev1.SecretTypeOpaque))),
+		Data: data,
 	}
 }

@@ -2,19 +2,19 @@ package dittofs
 
 import "github.com/dittofs/function-dittoserver/internal/observed"
 
-// A State is how the server's StatefulSet is.
+// A State is the state of the server's StatefulSet.
 type State struct {
 	Exists bool
 	// Replicas that the StatefulSet is told to have.
 	Replicas  int32
 	Ready     int32
 	Available int32
-	// Current says that the StatefulSet controller has seen the latest spec,
-	// and that every pod is made of it.
+	// Current is true if the StatefulSet controller has seen the latest spec and
+	// every pod is made of it.
 	Current bool
 }
 
-// Settled says whether the server is what it is told to be.
+// Settled reports whether the server is what it is told to be.
 func (s State) Settled(replicas int32) bool {
 	return s.Exists && s.Current && s.Replicas == replicas && s.Ready == replicas
 }

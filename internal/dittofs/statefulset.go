@@ -1,10 +1,11 @@
-// Package dittofs builds what the DittoFS server itself is made of, and reads
-// how its StatefulSet is.
+// Package dittofs builds what the DittoFS server itself is made of, and reads the
+// state of its StatefulSet.
 package dittofs
 
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -12,19 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	"github.com/dittofs/function-dittoserver/internal/manifest"
 	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
 const (
-	configDir = "/config"
-	caDir     = "/postgres-ca"
-	tmpDir    = "/tmp"
-
-	volumeConfig = "config"
-	volumeCA     = "postgres-ca"
-	volumeTmp    = "tmp"
-
 	// uid is the user and group of the image. Source: dittofs v0.29.0
 	// Dockerfile.goreleaser.
 	uid int64 = 65532
@@ -36,18 +32,39 @@ func meta(s *server.Server, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: s.Namespace, Labels: names.Labels(s.Name)}
 }
 
-// StatefulSet is the server. The checksums, one a source, go into its pod
-// template and roll the pod when, and only when, their source changes.
+// StatefulSet returns the server. The checksums, one a source, go into its pod
+// template and replace the pod when, and only when, their source changes.
 //
 // A change of the pod template that this function makes of an unchanged spec
 // restarts every server there is.
-func StatefulSet(s *server.Server, checksums map[string]string) *appsv1.StatefulSet {
+func StatefulSet(s *server.Server, checksums map[string]string, live observed.Object) *appsv1.StatefulSet {
 	annotations := make(map[string]string, len(checksums))
 	for k, v := range checksums {
 		annotations[names.AnnotationChecksumPrefix+k] = v
 	}
+	pod := corev1.PodSpec{
+		AutomountServiceAccountToken:  ptr.To(false),
+		TerminationGracePeriodSeconds: ptr.To(s.GracePeriodSeconds),
+		SecurityContext:               podSecurityContext(s),
+	}
+	c := container(s)
+	for _, p := range parts(s) {
+		c.Env = append(c.Env, p.env...)
+		c.Ports = append(c.Ports, p.ports...)
+		c.VolumeMounts = append(c.VolumeMounts, p.mounts...)
+		pod.Volumes = append(pod.Volumes, p.volumes...)
+		pod.InitContainers = append(pod.InitContainers, p.initContainers...)
+	}
+	for i, p := range c.Ports {
+		if nameTaken(live, record.Container(live).List("ports"), "containerPort", p.Name, p.ContainerPort,
+			"spec", "template", "spec", "containers", observed.Item{"name": names.ContainerName}, "ports") {
+			// A container's port need not have a name.
+			c.Ports[i].Name = ""
+		}
+	}
+	pod.Containers = []corev1.Container{c}
 	return &appsv1.StatefulSet{
-		TypeMeta:   metav1.TypeMeta{APIVersion: names.AppsV1, Kind: "StatefulSet"},
+		TypeMeta:   metav1.TypeMeta{APIVersion: names.AppsV1, Kind: names.StatefulSetKind},
 		ObjectMeta: meta(s, s.Name),
 		Spec: appsv1.StatefulSetSpec{
 			Replicas:            ptr.To(s.Replicas),
@@ -56,14 +73,7 @@ func StatefulSet(s *server.Server, checksums map[string]string) *appsv1.Stateful
 			Selector:            &metav1.LabelSelector{MatchLabels: names.Labels(s.Name)},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: names.Labels(s.Name), Annotations: annotations},
-				Spec: corev1.PodSpec{
-					AutomountServiceAccountToken:  ptr.To(false),
-					TerminationGracePeriodSeconds: ptr.To(s.GracePeriodSeconds),
-					SecurityContext:               podSecurityContext(s),
-					InitContainers:                initContainers(s),
-					Containers:                    []corev1.Container{container(s)},
-					Volumes:                       volumes(s),
-				},
+				Spec:       pod,
 			},
 			VolumeClaimTemplates: claims(s),
 			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
@@ -74,20 +84,14 @@ func StatefulSet(s *server.Server, checksums map[string]string) *appsv1.Stateful
 	}
 }
 
+// container returns the server's container, but for what its parts add.
 func container(s *server.Server) corev1.Container {
 	return corev1.Container{
-		Name:         server.ContainerName,
-		Image:        s.Image,
-		Command:      []string{"/app/dfs"},
-		Args:         []string{"start", "--foreground", "--config", configDir + "/" + names.ConfigKey},
-		Env:          env(s),
-		VolumeMounts: mounts(s),
-		Resources:    s.Resources,
-		Ports: []corev1.ContainerPort{
-			{Name: "api", ContainerPort: s.APIPort, Protocol: corev1.ProtocolTCP},
-			{Name: "adapter-nfs", ContainerPort: server.NFSPort, Protocol: corev1.ProtocolTCP},
-			{Name: "adapter-smb", ContainerPort: server.SMBPort, Protocol: corev1.ProtocolTCP},
-		},
+		Name:                     names.ContainerName,
+		Image:                    s.Image,
+		Command:                  []string{"/app/dfs"},
+		Args:                     []string{"start", "--foreground", "--config", configDir + "/" + names.ConfigKey},
+		Resources:                s.Resources,
 		StartupProbe:             probe(s, "/health", 0, 5, 30),
 		LivenessProbe:            probe(s, "/health", 15, 10, 3),
 		ReadinessProbe:           probe(s, "/health/ready", 10, 5, 3),
@@ -109,60 +113,30 @@ func probe(s *server.Server, path string, delay, period, failures int32) *corev1
 	}
 }
 
-// env is all that the server reads from its environment. Nothing in it is a
-// credential: those are references.
-func env(s *server.Server) []corev1.EnvVar {
-	out := []corev1.EnvVar{
-		fromSecret("DITTOFS_CONTROLPLANE_SECRET", s.JWT.SecretName, s.JWT.SecretKey),
-		fromSecret("DITTOFS_ADMIN_INITIAL_PASSWORD", s.Admin.SecretName, s.Admin.SecretKey),
-	}
-	return append(out, databaseEnv(s)...)
-}
-
-func mounts(s *server.Server) []corev1.VolumeMount {
-	out := []corev1.VolumeMount{
-		{Name: server.VolumeControlPlane, MountPath: server.ControlPlaneDir},
-		{Name: server.VolumeMetadata, MountPath: server.MetadataDir},
-	}
-	if s.Storage.HasContent() {
-		out = append(out, corev1.VolumeMount{Name: server.VolumeContent, MountPath: server.ContentDir})
-	}
-	out = append(out,
-		corev1.VolumeMount{Name: volumeConfig, MountPath: configDir, ReadOnly: true},
-		corev1.VolumeMount{Name: volumeTmp, MountPath: tmpDir},
-	)
-	if caSecret(s) != "" {
-		out = append(out, corev1.VolumeMount{Name: volumeCA, MountPath: caDir, ReadOnly: true})
-	}
-	return out
-}
-
-func volumes(s *server.Server) []corev1.Volume {
-	out := []corev1.Volume{
-		{Name: volumeConfig, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: names.ConfigMap(s.Name)},
-		}}},
-		{Name: volumeTmp, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-	}
-	if ca := caSecret(s); ca != "" {
-		out = append(out, corev1.Volume{Name: volumeCA, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-			SecretName: ca,
-			// The Secret holds the database's private key as well.
-			Items: []corev1.KeyToPath{{Key: names.CAKey, Path: names.CAKey}},
-		}}})
-	}
-	return out
-}
-
+// claims returns the claim templates of a new StatefulSet. Those of a live one are
+// put in place as they are: see WithClaims.
 func claims(s *server.Server) []corev1.PersistentVolumeClaim {
-	if s.Storage.Claims != nil {
-		return s.Storage.Claims
+	if len(s.Storage.Claims) > 0 {
+		return nil
 	}
-	out := []corev1.PersistentVolumeClaim{claim(s, server.VolumeMetadata, s.Storage.Metadata)}
+	out := []corev1.PersistentVolumeClaim{claim(s, names.VolumeMetadata, s.Storage.Metadata)}
 	if s.Storage.Content != nil {
-		out = append(out, claim(s, server.VolumeContent, *s.Storage.Content))
+		out = append(out, claim(s, names.VolumeContent, *s.Storage.Content))
 	}
-	return append(out, claim(s, server.VolumeControlPlane, s.Storage.ControlPlane))
+	return append(out, claim(s, names.VolumeControlPlane, s.Storage.ControlPlane))
+}
+
+// WithClaims puts the live claim templates in place, which are sent as they are.
+func WithClaims(sts *structpb.Struct, s *server.Server) *structpb.Struct {
+	if len(s.Storage.Claims) == 0 {
+		return sts
+	}
+	l := &structpb.ListValue{}
+	for _, c := range s.Storage.Claims {
+		l.Values = append(l.Values, structpb.NewStructValue(manifest.FromMap(c)))
+	}
+	sts.GetFields()["spec"].GetStructValue().GetFields()["volumeClaimTemplates"] = structpb.NewListValue(l)
+	return sts
 }
 
 func claim(s *server.Server, name string, size resource.Quantity) corev1.PersistentVolumeClaim {
@@ -176,7 +150,7 @@ func claim(s *server.Server, name string, size resource.Quantity) corev1.Persist
 	}
 }
 
-// podSecurityContext is the user's, with what Pod Security "restricted" asks
+// podSecurityContext returns the user's, with what Pod Security "restricted" asks
 // for where it says nothing.
 func podSecurityContext(s *server.Server) *corev1.PodSecurityContext {
 	out := s.PodSecurityContext.DeepCopy()
@@ -195,7 +169,7 @@ func podSecurityContext(s *server.Server) *corev1.PodSecurityContext {
 	return out
 }
 
-// containerSecurityContext is the user's, with what Pod Security "restricted"
+// containerSecurityContext returns the user's, with what Pod Security "restricted"
 // asks for, and a read-only root file system, where it says nothing.
 func containerSecurityContext(user *corev1.SecurityContext) *corev1.SecurityContext {
 	out := user.DeepCopy()
@@ -222,11 +196,4 @@ func orDefault[T any](v *T, def T) *T {
 		return &def
 	}
 	return v
-}
-
-func fromSecret(name, secret, key string) corev1.EnvVar {
-	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-		LocalObjectReference: corev1.LocalObjectReference{Name: secret},
-		Key:                  key,
-	}}}
 }

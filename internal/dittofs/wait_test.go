@@ -15,7 +15,7 @@ import (
 func TestWaitForPostgresEnds(t *testing.T) {
 	bin := t.TempDir()
 	script := []byte("#!/bin/sh\necho no response\nexit 2\n")
-	if err := os.WriteFile(filepath.Join(bin, "pg_isready"), script, 0o700); err != nil { //nolint:gosec // It is to be run.
+	if err := os.WriteFile(filepath.Join(bin, "pg_isready"), script, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", "-c", waitForPostgres)

@@ -24,49 +24,49 @@ type Stage struct {
 
 // The stages of a server's life. Each says all of how the systems are, so that
 // they can be tried in any order.
-var ( //nolint:gochecknoglobals // Constants.
-	Created = Stage{"created", func(*World) {}}
+var (
+	Created = Stage{"created", func(*World) {}} //nolint:gochecknoglobals // A constant, or a flag.
 	// OperatorInstalled has Percona's operator installed where only the XR's own
 	// CustomResourceDefinition was.
-	OperatorInstalled    = Stage{"operator installed", func(w *World) { w.InstallOperator() }}
-	SecretsCreated       = Stage{"secrets created", func(w *World) { w.MakeMissingSecrets() }}
-	DatabaseInitializing = Stage{"database initializing", func(w *World) {
+	OperatorInstalled    = Stage{"operator installed", func(w *World) { w.InstallOperator() }} //nolint:gochecknoglobals // A constant, or a flag.
+	SecretsCreated       = Stage{"secrets created", func(w *World) { w.MakeMissingSecrets() }} //nolint:gochecknoglobals // A constant, or a flag.
+	DatabaseInitializing = Stage{"database initializing", func(w *World) {                     //nolint:gochecknoglobals // A constant, or a flag.
 		w.Pause(false)
 		w.MakeClusterSecrets()
 		w.ReportCluster(Cluster{State: StateInitializing, Size: min(1, w.Instances())})
 	}}
-	DatabaseReady = Stage{"database ready", databaseReady}
+	DatabaseReady = Stage{"database ready", databaseReady} //nolint:gochecknoglobals // A constant, or a flag.
 	// ServerStarting has the pod waiting, or starting.
-	ServerStarting = Stage{"server starting", func(w *World) {
+	ServerStarting = Stage{"server starting", func(w *World) { //nolint:gochecknoglobals // A constant, or a flag.
 		databaseReady(w)
 		w.ReportServer(0)
 	}}
-	AllReady = Stage{"all ready", func(w *World) {
+	AllReady = Stage{"all ready", func(w *World) { //nolint:gochecknoglobals // A constant, or a flag.
 		databaseReady(w)
 		w.GiveAddresses()
 		w.ReportServer(1)
 	}}
 	// DatabaseFlapping has no instance ready for a while, as after a failover.
 	// The server's probes do not notice.
-	DatabaseFlapping = Stage{"database flapping", func(w *World) {
+	DatabaseFlapping = Stage{"database flapping", func(w *World) { //nolint:gochecknoglobals // A constant, or a flag.
 		w.Pause(false)
 		w.MakeClusterSecrets()
 		w.ReportCluster(Cluster{State: StateInitializing, Size: w.Instances(), Backups: true})
 		w.ReportServer(1)
 	}}
 	// Paused has the database shut down by a person.
-	Paused = Stage{"database paused", func(w *World) {
+	Paused = Stage{"database paused", func(w *World) { //nolint:gochecknoglobals // A constant, or a flag.
 		w.Pause(true)
 		w.ReportCluster(Cluster{State: StatePaused, Backups: true})
 		w.ReportServer(1)
 	}}
-	ReadyAgain = Stage{"ready again", func(w *World) {
+	ReadyAgain = Stage{"ready again", func(w *World) { //nolint:gochecknoglobals // A constant, or a flag.
 		databaseReady(w)
 		w.GiveAddresses()
 		w.ReportServer(1)
 	}}
 	// ServerRestarting has the pod replaced, by an eviction for example.
-	ServerRestarting = Stage{"server restarting", func(w *World) { w.ReportServer(0) }}
+	ServerRestarting = Stage{"server restarting", func(w *World) { w.ReportServer(0) }} //nolint:gochecknoglobals // A constant, or a flag.
 )
 
 func databaseReady(w *World) {

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -67,32 +68,34 @@ func (w *World) Instances() int64 {
 
 // ReportCluster sets the status of the PerconaPGCluster.
 func (w *World) ReportCluster(c Cluster) {
-	w.each(kindCluster, func(o *unstructured.Unstructured) {
-		if c.State == "" {
-			delete(o.Object, "status")
-			return
-		}
-		generation := c.Generation
-		if generation == 0 {
-			generation = o.GetGeneration()
-		}
-		var instances []any
-		spec, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "instances")
-		for _, i := range entries(spec) {
-			instances = append(instances, map[string]any{"name": i["name"], "size": c.Size, "ready": c.Ready})
-		}
-		status := map[string]any{
-			"state":              c.State,
-			"observedGeneration": generation,
-			"host":               fmt.Sprintf("%s-primary.%s.svc", o.GetName(), o.GetNamespace()),
-			"postgres":           map[string]any{"size": c.Size, "ready": c.Ready, "instances": instances},
-			"pgbouncer":          map[string]any{"size": int64(0), "ready": int64(0)},
-		}
-		if on, found, _ := unstructured.NestedBool(o.Object, "spec", "backups", "enabled"); on || !found {
-			status["conditions"] = backupConditions(c.Backups)
-		}
-		o.Object["status"] = status
-	})
+	w.each(kindCluster, func(o *unstructured.Unstructured) { report(o, c) })
+}
+
+func report(o *unstructured.Unstructured, c Cluster) {
+	if c.State == "" {
+		delete(o.Object, "status")
+		return
+	}
+	generation := c.Generation
+	if generation == 0 {
+		generation = o.GetGeneration()
+	}
+	spec, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "instances")
+	instances := make([]any, 0, len(entries(spec)))
+	for _, i := range entries(spec) {
+		instances = append(instances, map[string]any{"name": i["name"], "size": c.Size, "ready": c.Ready})
+	}
+	status := map[string]any{
+		"state":              c.State,
+		"observedGeneration": generation,
+		"host":               fmt.Sprintf("%s-primary.%s.svc", o.GetName(), o.GetNamespace()),
+		"postgres":           map[string]any{"size": c.Size, "ready": c.Ready, "instances": instances},
+		"pgbouncer":          map[string]any{"size": int64(0), "ready": int64(0)},
+	}
+	if on, found, _ := unstructured.NestedBool(o.Object, "spec", "backups", "enabled"); on || !found {
+		status["conditions"] = backupConditions(c.Backups)
+	}
+	o.Object["status"] = status
 }
 
 func backupConditions(done bool) []any {
@@ -100,8 +103,9 @@ func backupConditions(done bool) []any {
 	if done {
 		status, reason = render.StatusTrue, "Ready"
 	}
-	var out []any
-	for _, t := range []string{"PGBackRestRepoHostReady", "PGBackRestReplicaRepoReady", "PGBackRestReplicaCreate"} {
+	types := []string{"PGBackRestRepoHostReady", "PGBackRestReplicaRepoReady", "PGBackRestReplicaCreate"}
+	out := make([]any, 0, len(types))
+	for _, t := range types {
 		out = append(out, map[string]any{
 			"type": t, "status": status, "reason": reason, "message": "",
 			"lastTransitionTime": creationTime.UTC().Format("2006-01-02T15:04:05Z"),
@@ -112,39 +116,61 @@ func backupConditions(done bool) []any {
 
 // MakeClusterSecrets makes the Secrets that Percona's operator makes of a
 // PerconaPGCluster, long before it is ready: each user's credentials, and the
-// certificate with its CA. Those that exist stay.
+// certificate with its CA. What exists keeps its password, and is made to say
+// what the spec says: the database that it names is the first of the user's.
 // Source: percona-postgresql-operator v2.9.0
 // internal/controller/postgrescluster/postgres.go and pki.go.
 func (w *World) MakeClusterSecrets() {
-	w.each(kindCluster, func(o *unstructured.Unstructured) {
+	for _, k := range w.keysOf(kindCluster) {
+		o := w.Peek(k)
 		users, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "users")
 		for _, u := range entries(users) {
 			user, _ := u["name"].(string)
 			databases, _ := u["databases"].([]any)
-			w.makeSecret(o.GetNamespace(), o.GetName()+"-pguser-"+user, credentials(o, user, databases))
+			name := o.GetName() + "-pguser-" + user
+			had := w.Peek(Key{"v1", "Secret", o.GetNamespace(), name})
+			data := credentials(o, user, cmp.Or(SecretValue(had, "password"), "not-a-password"), databases)
+			if had == nil {
+				w.makeSecret(o.GetNamespace(), name, data)
+				continue
+			}
+			w.edit(KeyOf(had), ManagerPercona, func(o *unstructured.Unstructured) {
+				encoded, _ := o.Object["data"].(map[string]any)
+				if encoded == nil {
+					encoded = map[string]any{}
+					o.Object["data"] = encoded
+				}
+				for k, v := range data {
+					encoded[k] = base64.StdEncoding.EncodeToString([]byte(v))
+				}
+			})
 		}
-		w.makeSecret(o.GetNamespace(), o.GetName()+"-cluster-cert", map[string]string{
+		certificate := Key{"v1", "Secret", o.GetNamespace(), o.GetName() + "-cluster-cert"}
+		if had := w.Peek(certificate); had != nil && SecretValue(had, "ca.crt") == "" {
+			w.Remove(certificate)
+		}
+		w.makeSecret(o.GetNamespace(), certificate.Name, map[string]string{
 			"ca.crt":  "a certificate of " + o.GetName(),
 			"tls.crt": "a certificate of " + o.GetName(),
 			"tls.key": "a private key",
 		})
-	})
+	}
 }
 
-func credentials(o *unstructured.Unstructured, user string, databases []any) map[string]string {
+func credentials(o *unstructured.Unstructured, user, password string, databases []any) map[string]string {
 	host := fmt.Sprintf("%s-primary.%s.svc", o.GetName(), o.GetNamespace())
 	port, _, _ := unstructured.NestedInt64(o.Object, "spec", "port")
 	out := map[string]string{
 		"host":     host,
 		"port":     fmt.Sprint(port),
 		"user":     user,
-		"password": "not-a-password",
+		"password": password,
 		"verifier": "SCRAM-SHA-256$not-a-verifier",
 	}
 	if len(databases) > 0 {
 		out["dbname"] = fmt.Sprint(databases[0])
-		out["uri"] = fmt.Sprintf("postgresql://%s:not-a-password@%s:%d/%s", user, host, port, databases[0])
-		out["jdbc-uri"] = fmt.Sprintf("jdbc:postgresql://%s:%d/%s?password=not-a-password&user=%s", host, port, databases[0], user)
+		out["uri"] = fmt.Sprintf("postgresql://%s:%s@%s:%d/%s", user, password, host, port, databases[0])
+		out["jdbc-uri"] = fmt.Sprintf("jdbc:postgresql://%s:%d/%s?password=%s&user=%s", host, port, databases[0], password, user)
 	}
 	return out
 }
@@ -232,24 +258,26 @@ func (w *World) serverNamespace() string {
 // ReportServer sets the status of the StatefulSet as its controller does when
 // it has made all pods that are asked for, of which that many are ready.
 func (w *World) ReportServer(ready int64) {
-	w.each(kindServer, func(o *unstructured.Unstructured) {
-		replicas, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
-		n := min(ready, replicas)
-		status := map[string]any{
-			"observedGeneration": o.GetGeneration(),
-			"replicas":           replicas,
-			"currentReplicas":    replicas,
-			"updatedReplicas":    replicas,
-			"availableReplicas":  n,
-			"currentRevision":    o.GetName() + "-1",
-			"updateRevision":     o.GetName() + "-1",
-			"collisionCount":     int64(0),
-		}
-		if n > 0 {
-			status["readyReplicas"] = n
-		}
-		o.Object["status"] = status
-	})
+	w.each(kindServer, func(o *unstructured.Unstructured) { reportServer(o, ready) })
+}
+
+func reportServer(o *unstructured.Unstructured, ready int64) {
+	replicas, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
+	n := min(ready, replicas)
+	status := map[string]any{
+		"observedGeneration": o.GetGeneration(),
+		"replicas":           replicas,
+		"currentReplicas":    replicas,
+		"updatedReplicas":    replicas,
+		"availableReplicas":  n,
+		"currentRevision":    o.GetName() + "-1",
+		"updateRevision":     o.GetName() + "-1",
+		"collisionCount":     int64(0),
+	}
+	if n > 0 {
+		status["readyReplicas"] = n
+	}
+	o.Object["status"] = status
 }
 
 // GiveAddresses has the cloud give every Service of type LoadBalancer an
@@ -279,11 +307,19 @@ func (w *World) Pause(pause bool) {
 }
 
 func (w *World) keysOf(kind string) []Key {
-	return slices.DeleteFunc(w.Keys(), func(k Key) bool { return k.Kind != kind })
+	var out []Key
+	for k := range w.objects {
+		if k.Kind == kind {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, Key.compare)
+	return out
 }
 
+// each has a controller change every object of a kind.
 func (w *World) each(kind string, do func(o *unstructured.Unstructured)) {
 	for _, k := range w.keysOf(kind) {
-		do(w.objects[k])
+		w.edit(k, ManagerController, do)
 	}
 }

@@ -1,32 +1,32 @@
 // Package lifecycle simulates a cluster around one DittoServer: Crossplane,
-// which calls the function and applies its answers, and, as far as a server's
-// life needs them, the API server, Percona's operator and the StatefulSet
-// controller. It shows what the function does in each stage of that life, and
-// tests use it to try what no single call can show.
+// which calls the function and applies its responses, the API server, and, as
+// far as a server's life needs them, Percona's operator, the StatefulSet
+// controller and the volumes. It shows what the function does in each stage of
+// that life, and tests use it to try what no single call can show.
 package lifecycle
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/crossplane/function-sdk-go/errors"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/dittofs/function-dittoserver/internal/render"
 )
 
-// creationTime is when everything here is created: a simulation that looked at
+// creationTime is when the simulated clock begins: a simulation that looked at
 // the clock would not say the same twice.
 var creationTime = metav1.NewTime(time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)) //nolint:gochecknoglobals // A constant.
 
@@ -47,38 +47,125 @@ func (k Key) compare(o Key) int {
 	return cmp.Or(cmp.Compare(k.APIVersion, o.APIVersion), cmp.Compare(k.Kind, o.Kind), cmp.Compare(k.Namespace, o.Namespace), cmp.Compare(k.Name, o.Name))
 }
 
-// A World is a cluster with one XR. It is not safe for concurrent use.
+// A World is a cluster with one XR. Objects are never changed in place: what a
+// reader holds stays as it was. It is not safe for concurrent use.
 type World struct {
+	// Capabilities are Crossplane's; nil for those of the newest.
+	Capabilities []fnv1.Capability
+	// Earlier is what an earlier step of the pipeline desires, and Context what
+	// it has put into the context.
+	Earlier *fnv1.State
+	Context *structpb.Struct
+	// Judge reports what the XRD's schema has against an XR; nil to accept all.
+	Judge func(xr map[string]any) error
+	// Classes are the storage classes that exist; nil for all.
+	Classes []string
+
 	fn    render.Function
 	input *structpb.Struct
 
+	// xr is nil while there is none.
 	xr      *unstructured.Unstructured
-	objects map[Key]*unstructured.Unstructured
-	// applied is what Crossplane applied last, by which it owns fields.
-	applied map[Key]map[string]any
-	// refs are the composed resources that the XR refers to.
-	refs map[string]Key
+	objects map[Key]*entry
+	// refs are the composed resources that the XR refers to, sorted.
+	refs []Key
 	// made counts objects, so that one that is made again has another UID.
 	made int
+	now  metav1.Time
+
+	// files are what the volumes of PerconaPGClusters hold, data the places where
+	// a server has written, and pods the servers that run.
+	files map[Key]*Files
+	data  map[string]bool
+	pods  map[Key]Pod
 }
 
-// New is a cluster in which the XR has just been created, with what exists
+// An entry is an object and who owns which of its fields.
+type entry struct {
+	obj *unstructured.Unstructured
+	// managers are nil while all fields are those of by.
+	managers fieldpath.ManagedFields
+	by       string
+	// applied is what Crossplane has applied, as long as nobody has changed
+	// the object since: to apply the same again changes nothing.
+	applied *unstructured.Unstructured
+	// sent is the object as it is sent to functions, nil if it was not yet.
+	sent *structpb.Struct
+}
+
+// Field managers of those who are not Crossplane.
+const (
+	ManagerPerson     = "kubectl-edit"
+	ManagerController = "kube-controller-manager"
+	ManagerPercona    = "postgres-operator"
+)
+
+// New returns a cluster in which the XR has just been created, with what exists
 // beside it. The function is called by Reconcile.
 func New(fn render.Function, xr *unstructured.Unstructured, input *structpb.Struct, existing ...*unstructured.Unstructured) *World {
 	w := &World{
 		fn:      fn,
 		input:   input,
-		objects: map[Key]*unstructured.Unstructured{},
-		applied: map[Key]map[string]any{},
-		refs:    map[string]Key{},
+		objects: map[Key]*entry{},
+		now:     creationTime,
+		files:   map[Key]*Files{},
+		data:    map[string]bool{},
+		pods:    map[Key]Pod{},
 	}
-	w.xr = w.stamp(xr.DeepCopy())
-	w.xr.SetLabels(with(w.xr.GetLabels(), claimLabels(w.xr)))
-	w.xr.SetLabels(with(w.xr.GetLabels(), render.CompositeLabels(w.xr)))
+	w.CreateXR(xr)
 	for _, o := range existing {
 		w.Put(o)
 	}
 	return w
+}
+
+// Now returns the simulated time, which moves with every reconcile.
+func (w *World) Now() time.Time { return w.now.Time }
+
+// Advance moves the simulated clock.
+func (w *World) Advance(d time.Duration) { w.now = metav1.NewTime(w.now.Add(d)) }
+
+// CreateXR creates the XR, of which there is none.
+func (w *World) CreateXR(xr *unstructured.Unstructured) {
+	w.xr = w.stamp(xr.DeepCopy())
+	w.xr.SetLabels(with(w.xr.GetLabels(), claimLabels(w.xr)))
+	w.xr.SetLabels(with(w.xr.GetLabels(), render.CompositeLabels(w.xr)))
+	w.refs = nil
+}
+
+// DeleteXR deletes the XR. The function is not called. What it owns is garbage
+// unless it has another owner, or stays, ownerless, with orphan.
+func (w *World) DeleteXR(orphan bool) {
+	gone := w.xr.GetUID()
+	w.xr, w.refs = nil, nil
+	for _, k := range w.Keys() {
+		e := w.objects[k]
+		if e == nil {
+			continue
+		}
+		owners := e.obj.GetOwnerReferences()
+		left := slices.DeleteFunc(slices.Clone(owners), func(r metav1.OwnerReference) bool { return r.UID == gone })
+		if len(left) == len(owners) {
+			continue
+		}
+		if !orphan && !slices.ContainsFunc(left, func(r metav1.OwnerReference) bool { return w.exists(r.UID) }) {
+			w.Delete(k)
+			continue
+		}
+		w.edit(k, ManagerController, func(o *unstructured.Unstructured) { o.SetOwnerReferences(left) })
+	}
+}
+
+func (w *World) exists(uid types.UID) bool {
+	if w.xr != nil && w.xr.GetUID() == uid {
+		return true
+	}
+	for _, e := range w.objects {
+		if e.obj.GetUID() == uid {
+			return true
+		}
+	}
+	return false
 }
 
 // claimLabels are those that Crossplane gives an XR that it makes for a claim.
@@ -91,6 +178,16 @@ func claimLabels(xr *unstructured.Unstructured) map[string]string {
 	return map[string]string{render.LabelClaimName: name, render.LabelClaimNamespace: namespace}
 }
 
+// BindClaim makes the XR that of a claim, as Crossplane does with one that
+// existed before its claim.
+func (w *World) BindClaim(claim, namespace string) {
+	w.EditXR(func(xr *unstructured.Unstructured) {
+		ref := map[string]any{"apiVersion": xr.GetAPIVersion(), "kind": strings.TrimPrefix(xr.GetKind(), "X"), "name": claim, "namespace": namespace}
+		_ = unstructured.SetNestedMap(xr.Object, ref, "spec", "claimRef")
+		xr.SetLabels(with(xr.GetLabels(), claimLabels(xr)))
+	})
+}
+
 // Observe puts composed resources of earlier days into the cluster, by their
 // composition resource names: the XR refers to them and controls them.
 func (w *World) Observe(composed map[string]*unstructured.Unstructured) {
@@ -99,18 +196,29 @@ func (w *World) Observe(composed map[string]*unstructured.Unstructured) {
 		o.SetAnnotations(with(o.GetAnnotations(), map[string]string{render.AnnotationResourceName: name}))
 		o.SetOwnerReferences([]metav1.OwnerReference{w.owner()})
 		w.Put(o)
-		w.refs[name] = KeyOf(o)
+		w.refer(KeyOf(o))
 	}
 }
 
-// XR is the XR as it is.
+func (w *World) refer(k Key) {
+	if !slices.Contains(w.refs, k) {
+		w.refs = append(slices.Clone(w.refs), k)
+		slices.SortFunc(w.refs, Key.compare)
+	}
+}
+
+// XR returns a copy of the XR, nil if there is none.
 func (w *World) XR() *unstructured.Unstructured { return w.xr.DeepCopy() }
+
+// PeekXR returns the XR, which the caller does not change.
+func (w *World) PeekXR() *unstructured.Unstructured { return w.xr }
 
 // EditXR changes the XR's spec as its user does.
 func (w *World) EditXR(edit func(xr *unstructured.Unstructured)) {
-	before := w.xr.DeepCopy()
-	edit(w.xr)
-	bump(before, w.xr)
+	next := w.xr.DeepCopy()
+	edit(next)
+	bump(w.xr, next)
+	w.xr = next
 }
 
 // Input is the function's Input.
@@ -122,40 +230,56 @@ func (w *World) SetInput(in *structpb.Struct) { w.input = in }
 // SetFunction replaces the function, as an upgrade does.
 func (w *World) SetFunction(fn render.Function) { w.fn = fn }
 
-// Forget makes the XR refer to nothing, as one that was created again. What it
-// composed stays.
-func (w *World) Forget() { w.refs = map[string]Key{} }
+// Forget makes the XR refer to nothing. What it composed stays.
+func (w *World) Forget() { w.refs = nil }
 
 // Recreate deletes the XR, leaving what it composed without a controller, and
 // creates it again, as "kubectl delete --cascade=orphan" and "kubectl apply"
 // do.
 func (w *World) Recreate() {
-	w.Forget()
-	w.applied = map[Key]map[string]any{}
-	for _, k := range w.Keys() {
-		if o := w.objects[k]; metav1.IsControlledBy(o, w.xr) {
-			o.SetOwnerReferences(nil)
-		}
-	}
-	delete(w.xr.Object, "status")
-	w.xr.SetUID("")
-	w.xr.SetGeneration(0)
-	w.stamp(w.xr)
+	xr := w.XR()
+	w.DeleteXR(true)
+	w.CreateXR(Renewed(xr))
 }
 
-// Get is a copy of an object, nil if it does not exist.
-func (w *World) Get(k Key) *unstructured.Unstructured {
-	if o, ok := w.objects[k]; ok {
-		return o.DeepCopy()
+// Renewed returns an XR as its user applies it again after it was deleted.
+func Renewed(xr *unstructured.Unstructured) *unstructured.Unstructured {
+	xr = xr.DeepCopy()
+	delete(xr.Object, "status")
+	for _, f := range []string{"uid", "generation", "creationTimestamp", "resourceVersion"} {
+		unstructured.RemoveNestedField(xr.Object, "metadata", f)
+	}
+	return xr
+}
+
+// Get returns a copy of an object, nil if it does not exist.
+func (w *World) Get(k Key) *unstructured.Unstructured { return w.Peek(k).DeepCopy() }
+
+// Peek returns an object, which the caller does not change; nil if it does not
+// exist.
+func (w *World) Peek(k Key) *unstructured.Unstructured {
+	if e, ok := w.objects[k]; ok {
+		return e.obj
 	}
 	return nil
 }
 
-// Composed is a copy of the object that is the composed resource of that name,
-// nil if there is none.
+// Snapshot returns all objects, which the caller does not change.
+func (w *World) Snapshot() map[Key]*unstructured.Unstructured {
+	out := make(map[Key]*unstructured.Unstructured, len(w.objects))
+	for k, e := range w.objects {
+		out[k] = e.obj
+	}
+	return out
+}
+
+// Composed returns a copy of the object that is the composed resource of that
+// name, nil if there is none.
 func (w *World) Composed(name string) *unstructured.Unstructured {
-	if k, ok := w.refs[name]; ok {
-		return w.Get(k)
+	for _, k := range w.refs {
+		if o := w.Peek(k); o != nil && o.GetAnnotations()[render.AnnotationResourceName] == name {
+			return o.DeepCopy()
+		}
 	}
 	return nil
 }
@@ -171,191 +295,89 @@ func (w *World) Put(o *unstructured.Unstructured) {
 	o = o.DeepCopy()
 	k := KeyOf(o)
 	admit(o)
-	if before, ok := w.objects[k]; ok {
-		o.SetUID(before.GetUID())
-		o.SetGeneration(before.GetGeneration())
-		bump(before, o)
+	before, ok := w.objects[k]
+	if !ok {
+		w.objects[k] = &entry{obj: w.stamp(o), by: ManagerPerson}
+		return
 	}
-	w.objects[k] = w.stamp(o)
+	w.edit(k, ManagerPerson, func(was *unstructured.Unstructured) {
+		o.SetUID(before.obj.GetUID())
+		o.SetGeneration(before.obj.GetGeneration())
+		o.SetCreationTimestamp(before.obj.GetCreationTimestamp())
+		was.Object = o.Object
+	})
 }
 
-// Edit changes an object as a person does with kubectl. It answers whether the
+// Edit changes an object as a person does with kubectl. It reports whether the
 // object exists.
 func (w *World) Edit(k Key, edit func(o *unstructured.Unstructured)) bool {
-	o, ok := w.objects[k]
+	return w.edit(k, ManagerPerson, edit)
+}
+
+func (w *World) edit(k Key, manager string, edit func(o *unstructured.Unstructured)) bool {
+	e, ok := w.objects[k]
 	if !ok {
 		return false
 	}
-	before := o.DeepCopy()
-	edit(o)
-	bump(before, o)
+	next := e.obj.DeepCopy()
+	edit(next)
+	if equality.Semantic.DeepEqual(e.obj.Object, next.Object) {
+		return true
+	}
+	bump(e.obj, next)
+	after := &entry{obj: next, managers: e.managers, by: e.by, applied: e.applied}
+	if onlyStatus(e.obj, next) {
+		w.objects[k] = after
+		return true
+	}
+	after.applied = nil
+	if e.managers != nil {
+		managers, err := updateFields(e.obj, next, e.managers, manager)
+		if err != nil {
+			panic(err) // What is edited was valid before.
+		}
+		after.managers = managers
+	}
+	w.objects[k] = after
 	return true
 }
 
-// Delete removes an object. What Crossplane composed it composes again.
+// onlyStatus reports whether two objects differ in their status alone.
+func onlyStatus(a, b *unstructured.Unstructured) bool {
+	for _, pair := range [2][2]*unstructured.Unstructured{{a, b}, {b, a}} {
+		for f, v := range pair[0].Object {
+			if f != "status" && !equality.Semantic.DeepEqual(v, pair[1].Object[f]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Delete deletes an object, which stays as long as it has finalizers. What
+// Crossplane composed it composes again.
 func (w *World) Delete(k Key) {
+	e, ok := w.objects[k]
+	if !ok {
+		return
+	}
+	if len(e.obj.GetFinalizers()) > 0 {
+		w.edit(k, ManagerController, func(o *unstructured.Unstructured) {
+			if o.GetDeletionTimestamp() == nil {
+				o.SetDeletionTimestamp(&w.now)
+			}
+		})
+		return
+	}
+	w.Remove(k)
+}
+
+// Remove removes an object, whatever its finalizers say.
+func (w *World) Remove(k Key) {
+	if o := w.Peek(k); o != nil {
+		w.gone(o)
+	}
 	delete(w.objects, k)
-	delete(w.applied, k)
-}
-
-// An Answer is what one reconcile did.
-type Answer struct {
-	// Response is the function's last one.
-	Response *fnv1.RunFunctionResponse
-	// Fatal is its Fatal result, nil if there is none.
-	Fatal error
-	// Created, Updated and Deleted are composed resources, sorted.
-	Created, Updated, Deleted []string
-	// Rejected are composed resources that the API server did not take, and why.
-	Rejected map[string]error
-	// XRChanged says that the XR's status changed.
-	XRChanged bool
-}
-
-// Quiet says whether the reconcile changed nothing, so that Crossplane does not
-// call again before something else happens.
-func (a *Answer) Quiet() bool {
-	return len(a.Created)+len(a.Updated)+len(a.Deleted) == 0 && !a.XRChanged
-}
-
-// Reconcile does what Crossplane does when something changed: it calls the
-// function with what it observes, applies what is desired, deletes what is left
-// out, and writes the XR's status.
-func (w *World) Reconcile(ctx context.Context) (*Answer, error) {
-	observed := w.observe()
-	req, err := render.Request(w.xrAsSent(), w.input, observed)
-	if err != nil {
-		return nil, err
-	}
-	rsp, err := render.Run(ctx, w.fn, req, w.fetch)
-	if err != nil {
-		return nil, err
-	}
-
-	a := &Answer{Response: rsp, Fatal: render.Fatal(rsp), Rejected: map[string]error{}}
-	before := w.xr.DeepCopy()
-	defer func() { a.XRChanged = !equality.Semantic.DeepEqual(before.Object, w.xr.Object) }()
-	if a.Fatal != nil {
-		w.refuse(rsp, a.Fatal)
-		return a, nil
-	}
-
-	desired := rsp.GetDesired().GetResources()
-	for _, name := range slices.Sorted(maps.Keys(observed)) {
-		if _, ok := desired[name]; !ok {
-			w.Delete(w.refs[name])
-			a.Deleted = append(a.Deleted, name)
-		}
-	}
-	w.refs = map[string]Key{}
-	for _, name := range slices.Sorted(maps.Keys(desired)) {
-		o := render.Compose(name, desired[name].GetResource(), w.xr, observed[name])
-		if o.GetName() == "" {
-			return nil, errors.Errorf("composed resource %q has no name", name)
-		}
-		w.refs[name] = KeyOf(o)
-		created, updated, err := w.apply(o)
-		switch {
-		case err != nil:
-			a.Rejected[name] = err
-		case created:
-			a.Created = append(a.Created, name)
-		case updated:
-			a.Updated = append(a.Updated, name)
-		}
-	}
-	w.accept(rsp, a.Rejected)
-	return a, nil
-}
-
-// observe is the composed resources that Crossplane finds: those that the XR
-// refers to, that exist, and that the XR controls.
-func (w *World) observe() map[string]*unstructured.Unstructured {
-	out := make(map[string]*unstructured.Unstructured, len(w.refs))
-	for _, k := range w.refs {
-		o, ok := w.objects[k]
-		if !ok || !metav1.IsControlledBy(o, w.xr) {
-			continue
-		}
-		if name := o.GetAnnotations()[render.AnnotationResourceName]; name != "" {
-			out[name] = o
-		}
-	}
-	return out
-}
-
-func (w *World) fetch(sel *fnv1.ResourceSelector) ([]*fnv1.Resource, error) {
-	return render.Objects(slices.Collect(maps.Values(w.objects))).Fetch(sel)
-}
-
-// xrAsSent is the XR with its references, which are in another place in XRs
-// that have claims.
-func (w *World) xrAsSent() *unstructured.Unstructured {
-	refs := make([]any, 0, len(w.refs))
-	for _, name := range slices.Sorted(maps.Keys(w.refs)) {
-		k := w.refs[name]
-		ref := map[string]any{"apiVersion": k.APIVersion, "kind": k.Kind, "name": k.Name}
-		refs = append(refs, ref)
-	}
-	xr := w.xr.DeepCopy()
-	spec, _ := xr.Object["spec"].(map[string]any)
-	if spec == nil {
-		spec = map[string]any{}
-		xr.Object["spec"] = spec
-	}
-	if _, legacy := spec["claimRef"]; legacy {
-		spec["resourceRefs"] = refs
-		return xr
-	}
-	spec["crossplane"] = map[string]any{"resourceRefs": refs}
-	return xr
-}
-
-// accept writes the status of an XR whose answer was applied.
-func (w *World) accept(rsp *fnv1.RunFunctionResponse, rejected map[string]error) {
-	conditions := render.GetConditions(w.xr)
-	status, _ := render.ToMap(rsp.GetDesired().GetComposite().GetResource())["status"].(map[string]any)
-	delete(w.xr.Object, "status")
-	if status != nil {
-		delete(status, "conditions")
-		w.xr.Object["status"] = status
-	}
-	synced := render.Condition{Type: render.TypeSynced, Status: render.StatusTrue, Reason: "ReconcileSuccess"}
-	if len(rejected) > 0 {
-		synced = render.Condition{Type: render.TypeSynced, Status: render.StatusFalse, Reason: "ReconcileError", Message: "Invalid resources: " + fmt.Sprint(slices.Sorted(maps.Keys(rejected)))}
-	}
-	conditions = set(conditions, synced, render.ReadyCondition(rsp.GetDesired()))
-	render.SetConditions(w.xr, set(conditions, render.Conditions(rsp)...)...)
-}
-
-// refuse writes the status of an XR that the function refused. Conditions that
-// the answer does not have turn to Unknown.
-func (w *World) refuse(rsp *fnv1.RunFunctionResponse, err error) {
-	told := render.Conditions(rsp)
-	conditions := render.GetConditions(w.xr)
-	for i, c := range conditions {
-		if !c.IsSystem() {
-			conditions[i] = render.Condition{Type: c.Type, Status: render.StatusUnknown, Reason: "FatalError", Message: "A fatal error occurred before the status of this condition could be determined."}
-		}
-	}
-	conditions = set(conditions, render.Condition{Type: render.TypeSynced, Status: render.StatusFalse, Reason: "ReconcileError", Message: err.Error()})
-	render.SetConditions(w.xr, set(conditions, told...)...)
-}
-
-func set(all []render.Condition, cs ...render.Condition) []render.Condition {
-	for _, c := range cs {
-		i := slices.IndexFunc(all, func(o render.Condition) bool { return o.Type == c.Type })
-		if i < 0 {
-			all = append(all, c)
-			continue
-		}
-		all[i] = c
-	}
-	return all
-}
-
-func (w *World) owner() metav1.OwnerReference {
-	return *metav1.NewControllerRef(w.xr, w.xr.GroupVersionKind())
 }
 
 // stamp gives an object what the API server gives it.
@@ -365,7 +387,7 @@ func (w *World) stamp(o *unstructured.Unstructured) *unstructured.Unstructured {
 		o.SetUID(uid(fmt.Sprintf("%d %v", w.made, KeyOf(o))))
 	}
 	if t := o.GetCreationTimestamp(); t.IsZero() {
-		o.SetCreationTimestamp(creationTime)
+		o.SetCreationTimestamp(w.now)
 	}
 	if _, has := o.Object["spec"]; has && o.GetGeneration() == 0 {
 		o.SetGeneration(1)
@@ -392,4 +414,16 @@ func with(m, more map[string]string) map[string]string {
 	maps.Copy(out, m)
 	maps.Copy(out, more)
 	return out
+}
+
+// Rewrite makes an object what an earlier time would have made it: its fields
+// stay with those who own them, and what was applied is forgotten.
+func (w *World) Rewrite(k Key, edit func(o *unstructured.Unstructured)) {
+	e, ok := w.objects[k]
+	if !ok {
+		return
+	}
+	next := e.obj.DeepCopy()
+	edit(next)
+	w.objects[k] = &entry{obj: next, managers: e.managers, by: e.by}
 }

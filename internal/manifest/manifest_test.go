@@ -79,3 +79,11 @@ func TestOf(t *testing.T) {
 		})
 	}
 }
+
+func TestPrune(t *testing.T) {
+	m := map[string]any{"a": nil, "b": map[string]any{}, "c": []any{}, "emptyDir": map[string]any{}, "d": false}
+	Prune(m)
+	if diff := cmp.Diff(map[string]any{"emptyDir": map[string]any{}, "d": false}, m); diff != "" {
+		t.Errorf("Prune(...): -want, +got:\n%s", diff)
+	}
+}

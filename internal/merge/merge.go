@@ -21,13 +21,16 @@ var keyed = map[string]bool{"instances": true, "users": true, "repos": true} //n
 
 // A Merger merges one object.
 type Merger struct {
-	// AskChanged says that the spec or the Input changed since the base was
+	// AskChanged is true if the spec or the Input changed since the base was
 	// recorded. While it did not, every difference between base and ours is a
 	// change of the function's own rendering, and never beats an edit.
 	AskChanged bool
-	// Stated says, where there is no base, which fields the XR or the Input
-	// state themselves. There, ours wins; elsewhere what exists does.
-	Stated func(path string) bool
+	// Newly reports whether the XR or the Input say something new about a field:
+	// then ours wins, even if it is what the base has. Without a base, that is all
+	// that they say; elsewhere what exists wins.
+	Newly func(path string) bool
+	// Fixed reports whether a field is never anybody's to edit.
+	Fixed func(path string) bool
 
 	kept []string
 }
@@ -49,7 +52,10 @@ func (m *Merger) Merge(path string, base, ours, live map[string]any) map[string]
 	return out
 }
 
-// Kept are the paths of the edits that were kept, sorted.
+// Keep adds the path of an edit that is kept.
+func (m *Merger) Keep(path string) { m.kept = append(m.kept, path) }
+
+// Kept returns the paths of the edits that were kept, sorted.
 func (m *Merger) Kept() []string {
 	slices.Sort(m.kept)
 	return slices.Compact(m.kept)
@@ -94,12 +100,14 @@ func (m *Merger) value(path, key string, base side, ours any, live side, hasBase
 	return live.v, true
 }
 
-// edited says whether a value of live that differs from ours is somebody's edit
+// edited reports whether a value of live that differs from ours is somebody's edit
 // that stays.
 func (m *Merger) edited(path string, base side, ours any, live side, hasBase bool) bool {
 	switch {
+	case m.Fixed(path) || m.Newly(path):
+		return false
 	case !hasBase:
-		return live.ok && !m.Stated(path)
+		return live.ok
 	case base.ok && equal(path, base.v, ours):
 		return true
 	case m.AskChanged:

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,10 +13,18 @@ type (
 	list   = []any
 )
 
+// among returns a function that reports whether a path is one of those, or below one.
+func among(paths []string) func(path string) bool {
+	return func(path string) bool {
+		return slices.ContainsFunc(paths, func(p string) bool { return path == p || strings.HasPrefix(path, p+".") })
+	}
+}
+
 func TestMerge(t *testing.T) {
 	type args struct {
 		askChanged bool
-		stated     []string
+		newly      []string
+		fixed      []string
 		base       object
 		ours       object
 		live       object
@@ -59,7 +68,7 @@ func TestMerge(t *testing.T) {
 			want: want{merged: object{"a": "9", "b": "2"}, kept: []string{"spec.a"}},
 		},
 		"AskChanged": {
-			reason: "a field that the spec asks for anew is what the spec asks for",
+			reason: "a field that the spec newly asks for is what the spec asks for",
 			args: args{
 				askChanged: true,
 				base:       object{"a": "1"},
@@ -97,7 +106,7 @@ func TestMerge(t *testing.T) {
 			want: want{merged: object{"a": "9"}, kept: []string{"spec.a"}},
 		},
 		"OwnRenderingHasANewField": {
-			reason: "a field that the function renders anew is not set where somebody has set it",
+			reason: "a field that the function renders for the first time is not set where somebody has set it",
 			args: args{
 				base: object{},
 				ours: object{"a": "2", "b": "2"},
@@ -106,7 +115,7 @@ func TestMerge(t *testing.T) {
 			want: want{merged: object{"a": "9", "b": "2"}, kept: []string{"spec.a"}},
 		},
 		"AskHasANewField": {
-			reason: "a field that the spec asks for anew is set even where somebody has set it",
+			reason: "a field that the spec newly asks for is set even where somebody has set it",
 			args: args{
 				askChanged: true,
 				base:       object{},
@@ -116,7 +125,7 @@ func TestMerge(t *testing.T) {
 			want: want{merged: object{"a": "2"}},
 		},
 		"OwnRenderingHasANewObject": {
-			reason: "within an object that is rendered anew, what somebody has set stays",
+			reason: "within an object that is rendered for the first time, what somebody has set stays",
 			args: args{
 				base: object{"x": "1"},
 				ours: object{"x": "1", "o": object{"a": "2", "b": "2"}},
@@ -203,9 +212,9 @@ func TestMerge(t *testing.T) {
 		"NoBaseStatedWins": {
 			reason: "without a record what the XR states wins over what exists",
 			args: args{
-				stated: []string{"spec.a", "spec.o"},
-				ours:   object{"a": "1", "b": "1", "o": object{"c": "1"}},
-				live:   object{"a": "9", "b": "9", "o": object{"c": "9"}},
+				newly: []string{"spec.a", "spec.o"},
+				ours:  object{"a": "1", "b": "1", "o": object{"c": "1"}},
+				live:  object{"a": "9", "b": "9", "o": object{"c": "9"}},
 			},
 			want: want{
 				merged: object{"a": "1", "b": "9", "o": object{"c": "1"}},
@@ -326,7 +335,7 @@ func TestMerge(t *testing.T) {
 			want: want{merged: object{"repos": list{object{"name": "repo1", "b": "2"}}}},
 		},
 		"NewEntry": {
-			reason: "an entry that is rendered anew is added, and what somebody set in one of its name stays",
+			reason: "an entry that is rendered for the first time is added, and what somebody set in one of its name stays",
 			args: args{
 				base: object{"users": list{object{"name": "a"}}},
 				ours: object{"users": list{object{"name": "a"}, object{"name": "b", "x": "1"}, object{"name": "c", "x": "1"}}},
@@ -350,9 +359,9 @@ func TestMerge(t *testing.T) {
 		"KeyedListNoBase": {
 			reason: "without a record entries of one name are merged, and what exists wins",
 			args: args{
-				stated: []string{"spec.instances[instance1].replicas"},
-				ours:   object{"instances": list{object{"name": "instance1", "replicas": 2.0, "size": "10Gi"}}},
-				live:   object{"instances": list{object{"name": "instance1", "replicas": 1.0, "size": "20Gi"}}},
+				newly: []string{"spec.instances[instance1].replicas"},
+				ours:  object{"instances": list{object{"name": "instance1", "replicas": 2.0, "size": "10Gi"}}},
+				live:  object{"instances": list{object{"name": "instance1", "replicas": 1.0, "size": "20Gi"}}},
 			},
 			want: want{
 				merged: object{"instances": list{object{"name": "instance1", "replicas": 2.0, "size": "20Gi"}}},
@@ -368,6 +377,80 @@ func TestMerge(t *testing.T) {
 			},
 			want: want{merged: object{"a": "1"}, kept: []string{"spec.users (removed)"}},
 		},
+		"NewlyAskedForTheSame": {
+			reason: "what is newly asked for wins over an edit, even if it is what was rendered before anybody asked",
+			args: args{
+				askChanged: true,
+				newly:      []string{"spec.instances[instance1].replicas"},
+				base:       object{"instances": list{object{"name": "instance1", "replicas": 1.0, "x": "1"}}},
+				ours:       object{"instances": list{object{"name": "instance1", "replicas": 1.0, "x": "1"}}},
+				live:       object{"instances": list{object{"name": "instance1", "replicas": 3.0, "x": "9"}}},
+			},
+			want: want{
+				merged: object{"instances": list{object{"name": "instance1", "replicas": 1.0, "x": "9"}}},
+				kept:   []string{"spec.instances[instance1].x"},
+			},
+		},
+		"NewlyAskedForWhatIsGone": {
+			reason: "a field that somebody removed comes back when it is newly asked for",
+			args: args{
+				askChanged: true,
+				newly:      []string{"spec.a"},
+				base:       object{"a": "1", "b": "1"},
+				ours:       object{"a": "1", "b": "1"},
+				live:       object{},
+			},
+			want: want{merged: object{"a": "1"}, kept: []string{"spec.b (removed)"}},
+		},
+		"FixedEdited": {
+			reason: "a field that is nobody's to edit is put back, whoever asked for what",
+			args: args{
+				fixed: []string{"spec.a", "spec.o.b"},
+				base:  object{"a": "1", "o": object{"b": "1", "c": "1"}},
+				ours:  object{"a": "1", "o": object{"b": "1", "c": "1"}},
+				live:  object{"a": "9", "o": object{"b": "9", "c": "9"}},
+			},
+			want: want{merged: object{"a": "1", "o": object{"b": "1", "c": "9"}}, kept: []string{"spec.o.c"}},
+		},
+		"FixedRemoved": {
+			reason: "and so is one that somebody removed",
+			args: args{
+				fixed: []string{"spec.a"},
+				base:  object{"a": "1"},
+				ours:  object{"a": "1"},
+				live:  object{},
+			},
+			want: want{merged: object{"a": "1"}},
+		},
+		"FixedOwnRenderingChanged": {
+			reason: "it is as it is rendered, even without a change of the ask",
+			args: args{
+				fixed: []string{"spec.a"},
+				base:  object{"a": "1"},
+				ours:  object{"a": "2"},
+				live:  object{"a": "9"},
+			},
+			want: want{merged: object{"a": "2"}},
+		},
+		"FixedNoBase": {
+			reason: "without a record, too",
+			args: args{
+				fixed: []string{"spec.a"},
+				ours:  object{"a": "1", "b": "1"},
+				live:  object{"a": "9", "b": "9"},
+			},
+			want: want{merged: object{"a": "1", "b": "9"}, kept: []string{"spec.b"}},
+		},
+		"FixedList": {
+			reason: "a list of values is one value, whose order counts",
+			args: args{
+				fixed: []string{"spec.users[u].databases"},
+				base:  object{"users": list{object{"name": "u", "databases": list{"a"}}}},
+				ours:  object{"users": list{object{"name": "u", "databases": list{"a"}}}},
+				live:  object{"users": list{object{"name": "u", "databases": list{"b", "a"}}}},
+			},
+			want: want{merged: object{"users": list{object{"name": "u", "databases": list{"a"}}}}},
+		},
 		"OtherType": {
 			reason: "an edit may be of another type",
 			args: args{
@@ -380,14 +463,7 @@ func TestMerge(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			m := &Merger{AskChanged: tc.args.askChanged, Stated: func(path string) bool {
-				for _, s := range tc.args.stated {
-					if path == s || strings.HasPrefix(path, s+".") {
-						return true
-					}
-				}
-				return false
-			}}
+			m := &Merger{AskChanged: tc.args.askChanged, Newly: among(tc.args.newly), Fixed: among(tc.args.fixed)}
 			got := m.Merge("spec", tc.args.base, tc.args.ours, tc.args.live)
 			if diff := cmp.Diff(tc.want.merged, got); diff != "" {
 				t.Errorf("%s\nMerge(...): -want, +got:\n%s", tc.reason, diff)
@@ -396,6 +472,16 @@ func TestMerge(t *testing.T) {
 				t.Errorf("%s\nKept(): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestKeep(t *testing.T) {
+	m := &Merger{}
+	for _, p := range []string{"spec.b", "spec.a", "spec.b"} {
+		m.Keep(p)
+	}
+	if diff := cmp.Diff([]string{"spec.a", "spec.b"}, m.Kept()); diff != "" {
+		t.Errorf("Kept(): want each path once, sorted: -want, +got:\n%s", diff)
 	}
 }
 
@@ -408,7 +494,8 @@ func TestMergeLeavesItsArgumentsAlone(t *testing.T) {
 			object{"o": object{"a": "9"}, "users": list{object{"name": "u", "x": "9"}}}
 	}
 	base, ours, live := build()
-	m := &Merger{Stated: func(string) bool { return false }}
+	m := &Merger{Newly: among(nil), Fixed: among(nil)}
+	m.Keep("spec.x")
 	m.Merge("spec", base, ours, live)
 	wantBase, wantOurs, wantLive := build()
 	if diff := cmp.Diff(list{wantBase, wantOurs, wantLive}, list{base, ours, live}); diff != "" {

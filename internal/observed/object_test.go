@@ -14,7 +14,7 @@ num: 7.9
 huge: 1e300
 nothing: null
 m: {k: v, l: [{name: a, x: "1"}, text, {name: b, x: "2"}, 3]}
-metadata: {name: files, namespace: ns, labels: {l: "1"}, annotations: {a: "2"}}
+metadata: {name: files, namespace: ns, labels: {l: "1"}, annotations: {a: "2"}, creationTimestamp: "2026-01-01T00:00:00Z"}
 data: {full: c2VjcmV0, empty: "", broken: "%%"}
 `)}
 	type read struct {
@@ -59,7 +59,7 @@ data: {full: c2VjcmV0, empty: "", broken: "%%"}
 	if o.Named("c", "m", "l").Exists() {
 		t.Error("Named(c): want nothing")
 	}
-	if diff := cmp.Diff([]string{"files", "ns", "1", "2"}, []string{o.Name(), o.Namespace(), o.Label("l"), o.Annotation("a")}); diff != "" {
+	if diff := cmp.Diff([]string{"files", "ns", "1", "2", "2026-01-01T00:00:00Z"}, []string{o.Name(), o.Namespace(), o.Label("l"), o.Annotation("a"), o.Created()}); diff != "" {
 		t.Errorf("metadata: -want, +got:\n%s", diff)
 	}
 	if v, ok := o.Data("full"); string(v) != "secret" || !ok {
@@ -83,8 +83,36 @@ func TestNilObject(t *testing.T) {
 }
 
 func TestNewSecret(t *testing.T) {
-	s := NewSecret("n", map[string][]byte{"k": []byte("v")})
-	if v, ok := s.Data("k"); !s.Known || !s.Exists() || !ok || string(v) != "v" {
+	s := NewSecret(map[string][]byte{"k": []byte("v")})
+	if v, ok := s.Data("k"); !s.Exists() || !ok || string(v) != "v" {
 		t.Errorf("NewSecret(...): want a Secret that reads as one, got %q, %t", v, ok)
+	}
+}
+
+func TestText(t *testing.T) {
+	s := NewSecret(map[string][]byte{
+		"text":  []byte("grüße"),
+		"bytes": {0xff, 0xfe, 'a'},
+		"nul":   []byte("a\x00b"),
+		"empty": nil,
+	})
+	cases := map[string]struct {
+		reason string
+		key    string
+		want   string
+		ok     bool
+	}{
+		"Text":    {reason: "UTF-8 is text", key: "text", want: "grüße", ok: true},
+		"Bytes":   {reason: "bytes that are not UTF-8 fit into no message", key: "bytes"},
+		"NUL":     {reason: "nor does a NUL byte fit into an environment variable", key: "nul"},
+		"Empty":   {reason: "a key that holds nothing is as good as missing", key: "empty"},
+		"Missing": {reason: "there is no such key", key: "missing"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got, ok := s.Text(tc.key); got != tc.want || ok != tc.ok {
+				t.Errorf("%s\nText(%q): want %q, %t, got %q, %t", tc.reason, tc.key, tc.want, tc.ok, got, ok)
+			}
+		})
 	}
 }

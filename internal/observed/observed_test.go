@@ -57,194 +57,153 @@ func request(t *testing.T, xr string, composed, answers map[string]string) *fnv1
 
 const (
 	namespaced = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: uid-1}}`
-	offline    = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default}}`
 	claimed    = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: XDittoServer, metadata: {name: files-x7k2p, uid: uid-1}, spec: {claimRef: {name: files, namespace: team-a}}}`
 )
 
-func TestExisting(t *testing.T) {
-	const sts = "StatefulSet/files"
-	type args struct {
-		xr       string
-		adopt    bool
-		composed map[string]string
-		answers  map[string]string
-	}
+func TestRequire(t *testing.T) {
+	const crd = "CustomResourceDefinition/perconapgclusters.pgv2.percona.com"
+	mine := &fnv1.Requirements{Resources: map[string]*fnv1.ResourceSelector{
+		"Secret/mine": {ApiVersion: "v1", Kind: "Secret", Match: &fnv1.ResourceSelector_MatchName{MatchName: "mine"}, Namespace: ptr.To("default")},
+	}}
+	type ask struct{ apiVersion, kind, name, namespace string }
+	secret := ask{"v1", "Secret", "mine", "default"}
 	type want struct {
-		presence Presence
-		owner    string
-		leaving  bool
+		exists, known, pending bool
 	}
-	const nobody = "nobody controls it and it does not bear the labels of this server"
-
 	cases := map[string]struct {
-		reason string
-		args   args
-		want   want
+		reason  string
+		ask     []ask
+		answers map[string]string
+		want    want
+		asked   *fnv1.Requirements
 	}{
-		"Unknown": {
-			reason: "what is not observed is asked for, and unknown until it is answered",
-			args:   args{xr: namespaced},
-			want:   want{presence: Unknown},
+		"Nothing": {
+			reason: "who asks nothing requires nothing",
+			want:   want{},
 		},
-		"Absent": {
-			reason: "an answer without items says that nothing of the name exists",
-			args:   args{xr: namespaced, answers: map[string]string{sts: ""}},
-			want:   want{presence: Absent},
+		"Unanswered": {
+			reason: "an object is asked for by name, in its namespace, and not known before the answer",
+			ask:    []ask{secret},
+			want:   want{pending: true},
+			asked:  mine,
 		},
-		"Observed": {
-			reason: "what Crossplane observes is ours",
-			args:   args{xr: namespaced, composed: map[string]string{"server": `{metadata: {name: files}}`}},
-			want:   want{presence: Ours},
+		"Missing": {
+			reason:  "an answer without items tells that nothing of the name exists; it stays required, since Crossplane forgets the rest",
+			ask:     []ask{secret, secret},
+			answers: map[string]string{"Secret/mine": ""},
+			want:    want{known: true},
+			asked:   mine,
 		},
-		"ObservedDeleting": {
-			reason: "what Crossplane observes may be on its way out, and is ours until it is gone",
-			args:   args{xr: namespaced, composed: map[string]string{"server": `{metadata: {name: files, deletionTimestamp: "2026-01-01T00:00:00Z"}}`}},
-			want:   want{presence: Ours, leaving: true},
+		"Found": {
+			reason:  "an answer has the object",
+			ask:     []ask{secret},
+			answers: map[string]string{"Secret/mine": `{metadata: {name: mine}}`},
+			want:    want{exists: true, known: true},
+			asked:   mine,
 		},
-		"OursByController": {
-			reason: "its controller is this XR",
-			args: args{xr: namespaced, answers: map[string]string{
-				sts: `{metadata: {name: files, ownerReferences: [{kind: DittoServer, name: files, uid: uid-1, controller: true}]}}`,
+		"ClusterScoped": {
+			reason: "a CRD has no namespace",
+			ask:    []ask{{"apiextensions.k8s.io/v1", "CustomResourceDefinition", "perconapgclusters.pgv2.percona.com", ""}},
+			want:   want{pending: true},
+			asked: &fnv1.Requirements{Resources: map[string]*fnv1.ResourceSelector{
+				crd: {ApiVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition", Match: &fnv1.ResourceSelector_MatchName{MatchName: "perconapgclusters.pgv2.percona.com"}},
 			}},
-			want: want{presence: Ours},
 		},
-		"OtherController": {
-			reason: "another controller's object is that controller's, whatever its labels",
-			args: args{xr: namespaced, answers: map[string]string{
-				sts: `{metadata: {name: files, labels: {crossplane.io/composite: files}, ownerReferences: [{kind: DittoServer, name: files, uid: uid-0, controller: true}]}}`,
+		"OneOfTwo": {
+			reason:  "one answer of two leaves the request pending",
+			ask:     []ask{{"v1", "Secret", "other", "default"}, secret},
+			answers: map[string]string{"Secret/mine": ""},
+			want:    want{known: true, pending: true},
+			asked: &fnv1.Requirements{Resources: map[string]*fnv1.ResourceSelector{
+				"Secret/mine":  mine.GetResources()["Secret/mine"],
+				"Secret/other": {ApiVersion: "v1", Kind: "Secret", Match: &fnv1.ResourceSelector_MatchName{MatchName: "other"}, Namespace: ptr.To("default")},
 			}},
-			want: want{presence: Foreign, owner: "it is controlled by DittoServer files"},
 		},
-		"OtherControllerNotAdopted": {
-			reason: "another controller's object cannot be adopted",
-			args: args{xr: namespaced, adopt: true, answers: map[string]string{
-				sts: `{metadata: {name: files, ownerReferences: [{kind: Deployment, name: d, uid: uid-0, controller: true}]}}`,
-			}},
-			want: want{presence: Foreign, owner: "it is controlled by Deployment d"},
+		"NoName": {
+			reason: "nothing has an empty name, and to ask for it would ask for everything",
+			ask:    []ask{{"v1", "Secret", "", "default"}},
+			want:   want{known: true},
 		},
-		"OwnerThatIsNoController": {
-			reason: "an owner that does not control the object does not make it ours",
-			args: args{xr: namespaced, answers: map[string]string{
-				sts: `{metadata: {name: files, ownerReferences: [{kind: DittoServer, name: files, uid: uid-1}]}}`,
-			}},
-			want: want{presence: Foreign, owner: nobody},
+		"NameThatIsNone": {
+			reason: "a name with a slash fails the pipeline before anybody is told",
+			ask:    []ask{{"v1", "Secret", "a/b", "default"}},
+			want:   want{known: true},
 		},
-		"OursByLabel": {
-			reason: "nobody controls it and it bears this XR's label, as after a deletion with --cascade=orphan",
-			args:   args{xr: namespaced, answers: map[string]string{sts: `{metadata: {name: files, labels: {crossplane.io/composite: files}}}`}},
-			want:   want{presence: Ours},
-		},
-		"OtherLabel": {
-			reason: "it bears the label of another XR",
-			args:   args{xr: namespaced, answers: map[string]string{sts: `{metadata: {name: files, labels: {crossplane.io/composite: other}}}`}},
-			want:   want{presence: Foreign, owner: nobody},
-		},
-		"NoLabel": {
-			reason: "it is nobody's that we know",
-			args:   args{xr: namespaced, answers: map[string]string{sts: `{metadata: {name: files}}`}},
-			want:   want{presence: Foreign, owner: nobody},
-		},
-		"Adopted": {
-			reason: "spec.adoptExisting takes what nobody controls",
-			args:   args{xr: namespaced, adopt: true, answers: map[string]string{sts: `{metadata: {name: files}}`}},
-			want:   want{presence: Ours},
-		},
-		"AdoptedDeleting": {
-			reason: "what is being deleted is not adopted",
-			args:   args{xr: namespaced, adopt: true, answers: map[string]string{sts: `{metadata: {name: files, deletionTimestamp: "2026-01-01T00:00:00Z"}}`}},
-			want:   want{presence: Deleting},
-		},
-		"OursDeleting": {
-			reason: "what is ours and being deleted is on its way out all the same",
-			args: args{xr: namespaced, answers: map[string]string{
-				sts: `{metadata: {name: files, deletionTimestamp: "2026-01-01T00:00:00Z", labels: {crossplane.io/composite: files}}}`,
-			}},
-			want: want{presence: Deleting},
-		},
-		"OursByClaim": {
-			reason: "the XR of a claim gets another name when it is made again, the claim keeps its own",
-			args: args{xr: claimed, answers: map[string]string{
-				sts: `{metadata: {name: files, labels: {crossplane.io/composite: files-other, crossplane.io/claim-name: files, crossplane.io/claim-namespace: team-a}}}`,
-			}},
-			want: want{presence: Ours},
-		},
-		"ClaimOfAnotherNamespace": {
-			reason: "a claim of the same name in another namespace is another claim",
-			args: args{xr: claimed, answers: map[string]string{
-				sts: `{metadata: {name: files, labels: {crossplane.io/claim-name: files, crossplane.io/claim-namespace: team-b}}}`,
-			}},
-			want: want{presence: Foreign, owner: nobody},
-		},
-		"OfflineController": {
-			reason: "an XR without a UID controls nothing, least of all what has an owner without one",
-			args: args{xr: offline, answers: map[string]string{
-				sts: `{metadata: {name: files, ownerReferences: [{kind: X, name: z, controller: true}]}}`,
-			}},
-			want: want{presence: Foreign, owner: "it is controlled by X z"},
+		"NamespaceThatIsNone": {
+			reason: "and so does such a namespace",
+			ask:    []ask{{"v1", "Secret", "a", ".."}},
+			want:   want{known: true},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			req := request(t, tc.args.xr, tc.args.composed, tc.args.answers)
-			xr := ReadXR(req)
-			w := New(req, xr, Identity{Name: xr.ServerName(), Namespace: xr.ServerNamespace(""), AdoptExisting: tc.args.adopt})
-			e := w.Existing(names.All("files")[1])
-			if diff := cmp.Diff(tc.want, want{e.Presence, e.Owner, e.Leaving}, cmp.AllowUnexported(want{})); diff != "" {
-				t.Errorf("%s\nExisting(...): -want, +got:\n%s", tc.reason, diff)
+			r := NewReader(request(t, namespaced, nil, tc.answers))
+			got := want{}
+			for _, a := range tc.ask {
+				o, known := r.Require(a.apiVersion, a.kind, a.name, a.namespace)
+				got.exists, got.known = o.Exists(), known
 			}
-			if e.Object.Exists() != (e.Presence == Ours) {
-				t.Errorf("%s\nExisting(...): want an object if, and only if, it is ours", tc.reason)
+			got.pending = r.Pending()
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
+				t.Errorf("%s\nRequire(...): -want, +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.asked, r.Requirements(), protocmp.Transform()); diff != "" {
+				t.Errorf("%s\nRequirements(): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
 }
 
-func TestExistingCluster(t *testing.T) {
+func TestComposed(t *testing.T) {
+	r := NewReader(request(t, namespaced, map[string]string{"server": `{metadata: {name: files}}`}, nil))
+	if got := r.Composed(names.Server).Name(); got != "files" {
+		t.Errorf("Composed(server): want what Crossplane observed, got %q", got)
+	}
+	if r.Composed(names.Postgres).Exists() {
+		t.Error("Composed(postgres): want nothing")
+	}
+	if r.Requirements() != nil || r.Pending() {
+		t.Error("what was observed: want nothing asked for")
+	}
+}
+
+// TestPerconaServedByCRD: a Crossplane before v2.2 does not know schemas.
+func TestPerconaServedByCRD(t *testing.T) {
 	const (
 		perconaCRD = "CustomResourceDefinition/perconapgclusters.pgv2.percona.com"
 		ownCRD     = "CustomResourceDefinition/dittoservers.dittofs.dittofs.com"
-		cluster    = "PerconaPGCluster/files-postgres"
 	)
-	type want struct {
-		presence Presence
-		crd      CRD
-		asked    []string
-	}
-	crds := []string{ownCRD, perconaCRD}
-
 	cases := map[string]struct {
-		reason   string
-		composed map[string]string
-		answers  map[string]string
-		want     want
+		reason  string
+		answers map[string]string
+		want    Served
 	}{
 		"NothingKnown": {
-			reason: "a kind that is not served is not asked for, so its CRD comes first",
-			want:   want{presence: Unknown, crd: CRDUnknown, asked: crds},
+			reason: "a kind that is not served must not be asked for, so its CRD comes first",
+			want:   ServedUnknown,
 		},
 		"HalfKnown": {
 			reason:  "one answer of two does not tell a cluster from a preview",
 			answers: map[string]string{perconaCRD: ""},
-			want:    want{presence: Unknown, crd: CRDUnknown, asked: crds},
+			want:    ServedUnknown,
 		},
 		"NotInstalled": {
 			reason:  "a cluster has the XR's own CRD, and this one lacks Percona's",
 			answers: map[string]string{perconaCRD: "", ownCRD: `{metadata: {name: x}}`},
-			want:    want{presence: Absent, crd: CRDMissing, asked: crds},
+			want:    NotServed,
 		},
 		"Offline": {
 			reason:  "a preview has neither, and the operator is taken as installed there",
 			answers: map[string]string{perconaCRD: "", ownCRD: ""},
-			want:    want{presence: Unknown, crd: CRDServed, asked: append(slices.Clone(crds), cluster)},
+			want:    IsServed,
 		},
 		"Installed": {
 			reason: "the kind is served and can be asked for",
 			answers: map[string]string{
 				perconaCRD: `{status: {conditions: [{type: NamesAccepted, status: "True"}, {type: Established, status: "True"}]}}`,
 				ownCRD:     `{metadata: {name: x}}`,
-				cluster:    "",
 			},
-			want: want{presence: Absent, crd: CRDServed, asked: append(slices.Clone(crds), cluster)},
+			want: IsServed,
 		},
 		"NotEstablished": {
 			reason: "a CRD that is not established is not served",
@@ -252,12 +211,12 @@ func TestExistingCluster(t *testing.T) {
 				perconaCRD: `{status: {conditions: [{type: Established, status: "False"}]}}`,
 				ownCRD:     `{metadata: {name: x}}`,
 			},
-			want: want{presence: Absent, crd: CRDMissing, asked: crds},
+			want: NotServed,
 		},
 		"CRDWithoutConditions": {
 			reason:  "the API server has not looked at the CRD yet",
 			answers: map[string]string{perconaCRD: `{status: {storedVersions: [v2]}}`, ownCRD: `{metadata: {name: x}}`},
-			want:    want{presence: Absent, crd: CRDMissing, asked: crds},
+			want:    NotServed,
 		},
 		"CRDDeleting": {
 			reason: "a CRD that goes takes its objects along",
@@ -265,201 +224,93 @@ func TestExistingCluster(t *testing.T) {
 				perconaCRD: `{metadata: {deletionTimestamp: "2026-01-01T00:00:00Z"}, status: {conditions: [{type: Established, status: "True"}]}}`,
 				ownCRD:     `{metadata: {name: x}}`,
 			},
-			want: want{presence: Absent, crd: CRDMissing, asked: crds},
+			want: NotServed,
 		},
 		"CRDFromAFile": {
 			reason:  "a preview may be given the CRD's file, which has no status",
-			answers: map[string]string{perconaCRD: `{metadata: {name: x}}`, ownCRD: "", cluster: ""},
-			want:    want{presence: Absent, crd: CRDServed, asked: append(slices.Clone(crds), cluster)},
+			answers: map[string]string{perconaCRD: `{metadata: {name: x}}`, ownCRD: ""},
+			want:    IsServed,
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			req := request(t, namespaced, tc.composed, tc.answers)
-			w := New(req, ReadXR(req), Identity{Name: "files", Namespace: "default"})
-			got := want{presence: w.Existing(names.All("files")[0]).Presence}
-			got.asked = slices.Sorted(maps.Keys(w.Requirements().GetResources()))
-			got.crd = w.PerconaCRD()
-			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
-				t.Errorf("%s\nExisting(...): -want, +got:\n%s", tc.reason, diff)
+			r := NewReader(request(t, namespaced, nil, tc.answers))
+			if got := r.PerconaServed(r.XR()); got != tc.want {
+				t.Errorf("%s\nPerconaServed(...): want %v, got %v", tc.reason, tc.want, got)
 			}
-		})
-	}
-}
-
-// TestObservedClusterNeedsNoCRD: a cluster that is there proves that its kind is
-// served, and the CRD has 1 MB.
-func TestObservedClusterNeedsNoCRD(t *testing.T) {
-	req := request(t, namespaced, map[string]string{"postgres": `{metadata: {name: files-postgres}}`}, nil)
-	w := New(req, ReadXR(req), Identity{Name: "files", Namespace: "default"})
-	if e := w.Existing(names.All("files")[0]); !e.Exists() {
-		t.Errorf("Existing(...): want an observed cluster to be ours, got %v", e.Presence)
-	}
-	if got := w.Requirements(); got != nil {
-		t.Errorf("Requirements(): want none, got %v", got)
-	}
-}
-
-func TestRequirements(t *testing.T) {
-	cases := map[string]struct {
-		reason  string
-		ask     func(w *World)
-		answers map[string]string
-		want    *fnv1.Requirements
-		pending bool
-	}{
-		"Nothing": {
-			reason: "who asks nothing requires nothing",
-			ask:    func(*World) {},
-		},
-		"Secret": {
-			reason: "a Secret is asked for by name, in the server's namespace",
-			ask:    func(w *World) { w.Secret("mine") },
-			want: &fnv1.Requirements{Resources: map[string]*fnv1.ResourceSelector{
-				"Secret/mine": {ApiVersion: "v1", Kind: "Secret", Match: &fnv1.ResourceSelector_MatchName{MatchName: "mine"}, Namespace: ptr.To("default")},
-			}},
-			pending: true,
-		},
-		"ClusterScoped": {
-			reason: "a CRD has no namespace",
-			ask:    func(w *World) { w.PerconaCRD() },
-			want: &fnv1.Requirements{Resources: map[string]*fnv1.ResourceSelector{
-				"CustomResourceDefinition/perconapgclusters.pgv2.percona.com": {
-					ApiVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",
-					Match: &fnv1.ResourceSelector_MatchName{MatchName: "perconapgclusters.pgv2.percona.com"},
-				},
-				"CustomResourceDefinition/dittoservers.dittofs.dittofs.com": {
-					ApiVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",
-					Match: &fnv1.ResourceSelector_MatchName{MatchName: "dittoservers.dittofs.dittofs.com"},
-				},
-			}},
-			pending: true,
-		},
-		"Answered": {
-			reason:  "what has been answered stays required: Crossplane forgets the rest",
-			ask:     func(w *World) { w.Secret("mine"); w.Secret("mine") },
-			answers: map[string]string{"Secret/mine": ""},
-			want: &fnv1.Requirements{Resources: map[string]*fnv1.ResourceSelector{
-				"Secret/mine": {ApiVersion: "v1", Kind: "Secret", Match: &fnv1.ResourceSelector_MatchName{MatchName: "mine"}, Namespace: ptr.To("default")},
-			}},
-		},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			req := request(t, namespaced, nil, tc.answers)
-			w := New(req, ReadXR(req), Identity{Name: "files", Namespace: "default"})
-			tc.ask(w)
-			if diff := cmp.Diff(tc.want, w.Requirements(), protocmp.Transform()); diff != "" {
+			want := []string{ownCRD, perconaCRD}
+			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(r.Requirements().GetResources()))); diff != "" || r.Requirements().GetSchemas() != nil {
 				t.Errorf("%s\nRequirements(): -want, +got:\n%s", tc.reason, diff)
 			}
-			if got := w.Pending(); got != tc.pending {
-				t.Errorf("%s\nPending(): want %t, got %t", tc.reason, tc.pending, got)
+			if got, want := r.Pending(), tc.want == ServedUnknown; got != want {
+				t.Errorf("%s\nPending(): want %t, got %t", tc.reason, want, got)
 			}
 		})
 	}
 }
 
-func TestSecret(t *testing.T) {
-	const jwt = `{metadata: {name: files-jwt-secret, namespace: default}, data: {jwt-secret: b2xk}}`
-	type want struct {
-		known, exists bool
-		data          string
-		asked         int
-	}
+// TestPerconaServedBySchema: the CRD of PerconaPGCluster has 1 MB, and the schema
+// of a small kind of the same operator answers the same question.
+func TestPerconaServedBySchema(t *testing.T) {
+	const percona, own = "PerconaPGRestore", "DittoServer"
+	has, hasNot := parse(t, `{type: object}`), parse(t, `{}`)
 	cases := map[string]struct {
-		reason   string
-		name     string
-		composed map[string]string
-		answers  map[string]string
-		want     want
+		reason  string
+		answers map[string]*structpb.Struct
+		want    Served
+		asked   []string
+		pending bool
 	}{
-		"Composed": {
-			reason:   "a Secret that the function composes and Crossplane observes is not asked for again",
-			name:     "files-jwt-secret",
-			composed: map[string]string{"jwt": jwt},
-			want:     want{known: true, exists: true, data: "old"},
+		"NothingKnown": {
+			reason:  "Percona's kind is asked about first: in a cluster that serves it, that is all",
+			want:    ServedUnknown,
+			asked:   []string{percona},
+			pending: true,
 		},
-		"Unanswered": {
-			reason: "a Secret is not known before the answer",
-			name:   "mine",
-			want:   want{asked: 1},
+		"Installed": {
+			reason:  "one answer is enough, and nothing more is asked",
+			answers: map[string]*structpb.Struct{percona: has},
+			want:    IsServed,
+			asked:   []string{percona},
 		},
-		"Missing": {
-			reason:  "a Secret that does not exist is known not to",
-			name:    "mine",
-			answers: map[string]string{"Secret/mine": ""},
-			want:    want{known: true, asked: 1},
+		"HalfKnown": {
+			reason:  "a kind that is missing does not tell a cluster from a preview",
+			answers: map[string]*structpb.Struct{percona: hasNot},
+			want:    ServedUnknown,
+			asked:   []string{own, percona},
+			pending: true,
 		},
-		"Found": {
-			reason:  "a Secret of the user's",
-			name:    "mine",
-			answers: map[string]string{"Secret/mine": `{metadata: {name: mine}, data: {jwt-secret: bmV3}}`},
-			want:    want{known: true, exists: true, data: "new", asked: 1},
+		"NotInstalled": {
+			reason:  "a cluster serves the XR's own kind",
+			answers: map[string]*structpb.Struct{percona: hasNot, own: has},
+			want:    NotServed,
+			asked:   []string{own, percona},
+		},
+		"Offline": {
+			reason:  "a preview serves nothing",
+			answers: map[string]*structpb.Struct{percona: hasNot, own: hasNot},
+			want:    IsServed,
+			asked:   []string{own, percona},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			req := request(t, namespaced, tc.composed, tc.answers)
-			w := New(req, ReadXR(req), Identity{Name: "files", Namespace: "default"})
-			s := w.Secret(tc.name)
-			v, _ := s.Data("jwt-secret")
-			got := want{s.Known, s.Exists(), string(v), len(w.Requirements().GetResources())}
-			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
-				t.Errorf("%s\nSecret(%q): -want, +got:\n%s", tc.reason, tc.name, diff)
+			req := request(t, namespaced, nil, nil)
+			req.Meta = &fnv1.RequestMeta{Capabilities: []fnv1.Capability{fnv1.Capability_CAPABILITY_REQUIRED_SCHEMAS}}
+			req.RequiredSchemas = map[string]*fnv1.Schema{}
+			for k, s := range tc.answers {
+				req.RequiredSchemas[k] = &fnv1.Schema{OpenapiV3: s}
+			}
+			r := NewReader(req)
+			if got := r.PerconaServed(r.XR()); got != tc.want {
+				t.Errorf("%s\nPerconaServed(...): want %v, got %v", tc.reason, tc.want, got)
+			}
+			if diff := cmp.Diff(tc.asked, slices.Sorted(maps.Keys(r.Requirements().GetSchemas()))); diff != "" || r.Requirements().GetResources() != nil {
+				t.Errorf("%s\nRequirements(): want schemas alone: -want, +got:\n%s", tc.reason, diff)
+			}
+			if r.Pending() != tc.pending {
+				t.Errorf("%s\nPending(): want %t, got %t", tc.reason, tc.pending, r.Pending())
 			}
 		})
-	}
-}
-
-func TestReadXR(t *testing.T) {
-	type want struct {
-		name, namespace, crd string
-	}
-	cases := map[string]struct {
-		reason   string
-		xr       string
-		fallback string
-		want     want
-	}{
-		"Namespaced": {
-			reason:   "an XR's own namespace wins over the Input's",
-			xr:       namespaced,
-			fallback: "platform",
-			want:     want{"files", "default", "dittoservers.dittofs.dittofs.com"},
-		},
-		"Claim": {
-			reason:   "a claim's server is called what the claim is, and lives where it lives",
-			xr:       claimed,
-			fallback: "platform",
-			want:     want{"files", "team-a", "xdittoservers.dittofs.dittofs.com"},
-		},
-		"ClusterScoped": {
-			reason:   "the Input's namespace is the last resort",
-			xr:       `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: XDittoServer, metadata: {name: files}}`,
-			fallback: "platform",
-			want:     want{"files", "platform", "xdittoservers.dittofs.dittofs.com"},
-		},
-		"Nowhere": {
-			reason: "there is no namespace, which is for others to say",
-			xr:     `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: XDittoServer, metadata: {name: files}}`,
-			want:   want{"files", "", "xdittoservers.dittofs.dittofs.com"},
-		},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			xr := ReadXR(request(t, tc.xr, nil, nil))
-			got := want{xr.ServerName(), xr.ServerNamespace(tc.fallback), xr.CRD()}
-			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
-				t.Errorf("%s\nReadXR(...): -want, +got:\n%s", tc.reason, diff)
-			}
-		})
-	}
-}
-
-func TestConditions(t *testing.T) {
-	xr := ReadXR(request(t, `{status: {conditions: [{type: Ready, status: "True", reason: Available, message: m, lastTransitionTime: x}, {type: Synced, status: "False"}]}}`, nil, nil))
-	want := map[string]Condition{"Ready": {Status: "True", Reason: "Available", Message: "m"}, "Synced": {Status: "False"}}
-	if diff := cmp.Diff(want, xr.Conditions()); diff != "" {
-		t.Errorf("Conditions(): -want, +got:\n%s", diff)
 	}
 }

@@ -3,13 +3,14 @@
 package pgstate
 
 import (
-	"slices"
 	"strings"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/record"
+	"github.com/dittofs/function-dittoserver/internal/world"
 )
 
 // Reasons of the condition DatabaseReady.
@@ -67,30 +68,40 @@ func (s State) because(reason, message string) State {
 	return s
 }
 
-// ReadCluster reads the state of server n's PerconaPGCluster.
-func ReadCluster(w *observed.World, n string) State {
-	ref := w.Ref(names.Postgres)
-	if !w.Observed(names.Postgres).Exists() && w.PerconaCRD() == observed.CRDMissing {
+// Read reads the state of a database that a server is or may be wired to.
+func Read(w world.World, d record.Database) State {
+	switch d.Kind {
+	case record.Percona:
+		return readCluster(w)
+	case record.External:
+		return ReadExternal(w.Secret(d.Secret), d)
+	case record.SQLite:
+	}
+	return State{Ready: true}
+}
+
+func readCluster(w world.World) State {
+	e := w.Object(names.Postgres)
+	if e.Presence == world.Absent && w.Percona == observed.NotServed {
 		return State{}.because(ReasonOperatorNotInstalled,
 			"Percona Operator for PostgreSQL is not installed: the platform team installs it (its CustomResourceDefinition "+names.PostgresCRD+" is missing), and the database is created then")
 	}
-	e := w.Existing(ref)
 	switch e.Presence {
-	case observed.Unknown, observed.Absent:
-		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" does not exist yet; it is being created")
-	case observed.Foreign:
-		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+ref.Name+" exists and is not this server's; the condition Accepted says what to do")
-	case observed.Deleting:
-		return leaving(ref.Name)
-	case observed.Ours:
+	case world.Unknown, world.Absent:
+		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+e.Name+" does not exist yet; it is being created")
+	case world.Foreign:
+		return State{}.because(ReasonClusterNotFound, "PerconaPGCluster "+e.Name+" exists and is not this server's; the condition Accepted tells what to do")
+	case world.Deleting:
+		return leaving(e.Name)
+	case world.Ours:
 	}
 	if e.Leaving {
-		return leaving(ref.Name)
+		return leaving(e.Name)
 	}
 
 	s := status(e.Object)
-	creds := w.Secret(names.ClusterCredentials(n))
-	ca := w.Secret(names.ClusterCA(n))
+	creds := w.Secret(names.ClusterCredentials(w.Name))
+	ca := w.Secret(names.ClusterCA(w.Name))
 	s.Host, s.Port, s.Name, s.User = text(creds, KeyHost), text(creds, KeyPort), text(creds, KeyDBName), text(creds, KeyUser)
 	if !s.Ready {
 		return s
@@ -139,32 +150,57 @@ func status(c observed.Object) State {
 }
 
 // ReadExternal reads whether the Secret of somebody else's database holds what
-// the server needs. How that database is, nobody here knows.
-func ReadExternal(s observed.Secret) State {
+// the server needs, and what it is wired to take from it. How that database is,
+// nobody here knows.
+func ReadExternal(s world.Secret, d record.Database) State {
 	st := State{Host: text(s, KeyHost), Port: text(s, KeyPort), Name: text(s, KeyDatabase), User: text(s, KeyUser)}
-	if missing := lacks(s, KeyHost, KeyDatabase, KeyUser, KeyPassword); missing != "" {
+	keys := []string{KeyHost, KeyDatabase, KeyUser, KeyPassword}
+	if d.HasPort && !d.OptionalKeys {
+		keys = append(keys, KeyPort)
+	}
+	if d.HasSSLMode && !d.OptionalKeys {
+		keys = append(keys, KeySSLMode)
+	}
+	if d.HasCA {
+		keys = append(keys, names.CAKey)
+	}
+	missing := lacks(s, keys...)
+	switch {
+	case missing != "" && s.Has("data", KeyConnectionString):
+		return st.because(ReasonCredentialsNotFound, missing+". The server cannot read the key "+KeyConnectionString+"; add the keys host, port, database, user, password and, if wanted, sslmode and ca.crt")
+	case missing != "":
 		return st.because(ReasonCredentialsNotFound, missing+"; create it, or add what it lacks")
 	}
 	st.Ready, st.Reason = true, ReasonCredentialsFound
-	st.Message = "Secret " + s.Name + " says how to reach the database; whether it can be reached is not known here"
+	st.Message = "Secret " + s.Name + " tells how to reach the database; whether it can be reached is not known here"
 	return st
 }
 
-// lacks says what a Secret does not hold, and is empty if that is nothing.
-func lacks(s observed.Secret, keys ...string) string {
+// lacks tells what a Secret does not hold, and is empty if that is nothing.
+func lacks(s world.Secret, keys ...string) string {
 	if !s.Exists() {
 		return "Secret " + s.Name + " does not exist"
 	}
-	missing := slices.DeleteFunc(keys, func(k string) bool { _, ok := s.Data(k); return ok })
-	if len(missing) == 0 {
-		return ""
+	var missing, garbled []string
+	for _, k := range keys {
+		if _, ok := s.Data(k); !ok {
+			missing = append(missing, k)
+		} else if _, ok := s.Text(k); !ok {
+			garbled = append(garbled, k)
+		}
 	}
-	return "Secret " + s.Name + " lacks " + strings.Join(missing, ", ")
+	switch {
+	case len(missing) > 0:
+		return "Secret " + s.Name + " lacks " + strings.Join(missing, ", ")
+	case len(garbled) > 0:
+		return "Secret " + s.Name + " has bytes that are no text in " + strings.Join(garbled, ", ")
+	}
+	return ""
 }
 
-func text(s observed.Secret, key string) string {
-	b, _ := s.Data(key)
-	return string(b)
+func text(s world.Secret, key string) string {
+	t, _ := s.Text(key)
+	return t
 }
 
 // Conditions of a PerconaPGCluster that tell how its backups are.
@@ -204,7 +240,7 @@ func ReadBackups(c observed.Object) State {
 	return State{Ready: true, Reason: ReasonBackupsReady, Message: "a full backup exists and the schedules are set. List the backups with: kubectl -n " + c.Namespace() + " get perconapgbackups"}
 }
 
-// BackupsOn says whether a cluster has backups.
+// BackupsOn reports whether a cluster has backups.
 func BackupsOn(c observed.Object) bool {
 	if v := c.Value("spec", "backups", "enabled"); v != nil && !v.GetBoolValue() {
 		return false

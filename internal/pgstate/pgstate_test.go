@@ -1,6 +1,7 @@
 package pgstate
 
 import (
+	"maps"
 	"testing"
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/record"
+	"github.com/dittofs/function-dittoserver/internal/world"
 )
 
 func parse(t *testing.T, y string) *structpb.Struct {
@@ -37,8 +40,7 @@ func secret(name string, data map[string]string) *structpb.Struct {
 	for k, v := range data {
 		b[k] = []byte(v)
 	}
-	s := observed.NewSecret(name, b)
-	out := s.Map()
+	out := observed.NewSecret(b).Map()
 	out["metadata"] = map[string]any{"name": name, "namespace": "default"}
 	st, err := structpb.NewStruct(out)
 	if err != nil {
@@ -70,7 +72,6 @@ status: {state: ready, observedGeneration: 3, postgres: {size: 2, ready: 2}}`
 func TestReadCluster(t *testing.T) {
 	type args struct {
 		cluster  string
-		foreign  string
 		required map[string]*structpb.Struct
 	}
 	answered := func(creds, ca *structpb.Struct) map[string]*structpb.Struct {
@@ -133,7 +134,7 @@ func TestReadCluster(t *testing.T) {
 		"Foreign": {
 			reason: "a cluster of somebody else's is not the server's",
 			args:   args{required: crds(installed, ownCRD, map[string]*structpb.Struct{"PerconaPGCluster/files-postgres": parse(t, ready)})},
-			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres exists and is not this server's; the condition Accepted says what to do"},
+			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres exists and is not this server's; the condition Accepted tells what to do"},
 		},
 		"Deleting": {
 			reason: "a cluster that goes is none",
@@ -223,6 +224,17 @@ func TestReadCluster(t *testing.T) {
 				ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
 			}),
 		},
+		"GarbledPassword": {
+			reason: "bytes that are no text are in no environment variable",
+			args: args{cluster: ready, required: answered(
+				secret("files-postgres-pguser-dittofs", func() map[string]string { c := credentials(); c["password"] = "\xff"; return c }()),
+				all["Secret/files-postgres-cluster-cert"])},
+			want: connected(State{
+				Reason:       ReasonCredentialsNotFound,
+				Message:      "PostgreSQL is ready, and Secret files-postgres-pguser-dittofs has bytes that are no text in password; Percona's operator makes it",
+				ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
+			}),
+		},
 		"Ready": {
 			reason: "everything that a client needs is there",
 			args:   args{cluster: ready, required: all},
@@ -247,64 +259,146 @@ func TestReadCluster(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			req := &fnv1.RunFunctionRequest{
-				Observed: &fnv1.State{
-					Composite: &fnv1.Resource{Resource: parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`)},
-					Resources: map[string]*fnv1.Resource{},
-				},
-				RequiredResources: map[string]*fnv1.Resources{},
-			}
-			if tc.args.cluster != "" {
-				req.Observed.Resources["postgres"] = &fnv1.Resource{Resource: parse(t, tc.args.cluster)}
-			}
-			for k, s := range tc.args.required {
-				req.RequiredResources[k] = resources(s)
-			}
-			w := observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
-			got := ReadCluster(w, "files")
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("%s\nReadCluster(...): -want, +got:\n%s", tc.reason, diff)
+			w := read(t, tc.args.cluster, tc.args.required)
+			if diff := cmp.Diff(tc.want, Read(w, record.Database{Kind: record.Percona})); diff != "" {
+				t.Errorf("%s\nRead(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
 }
 
+// read returns the world of a server that asks for a PerconaPGCluster, which is
+// observed if it is not empty, with answers to what is required.
+func read(t *testing.T, cluster string, required map[string]*structpb.Struct) world.World {
+	t.Helper()
+	req := &fnv1.RunFunctionRequest{
+		Observed: &fnv1.State{
+			Composite: &fnv1.Resource{Resource: parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`)},
+			Resources: map[string]*fnv1.Resource{},
+		},
+		RequiredResources: map[string]*fnv1.Resources{},
+	}
+	if cluster != "" {
+		req.Observed.Resources["postgres"] = &fnv1.Resource{Resource: parse(t, cluster)}
+	}
+	for k, s := range required {
+		req.RequiredResources[k] = resources(s)
+	}
+	r := observed.NewReader(req)
+	return world.Read(r, r.XR(), world.Identity{Name: "files", Namespace: "default"}, world.Ask{
+		Refs:     []names.Ref{{Resource: names.Postgres, APIVersion: names.PostgresAPIVersion, Kind: names.PostgresKind, Name: "files-postgres"}},
+		Percona:  true,
+		Database: record.Percona,
+	})
+}
+
 func TestReadExternal(t *testing.T) {
+	complete := map[string]string{"host": "pg", "user": "u", "database": "d", "password": "canary"}
+	with := func(more map[string]string) map[string]string {
+		out := maps.Clone(complete)
+		maps.Copy(out, more)
+		return out
+	}
+	found := State{
+		Ready: true, Reason: ReasonCredentialsFound, Host: "pg", User: "u", Name: "d",
+		Message: "Secret db tells how to reach the database; whether it can be reached is not known here",
+	}
+	lacking := func(what string) State {
+		return State{Reason: ReasonCredentialsNotFound, Message: "Secret db " + what, Host: "pg", User: "u", Name: "d"}
+	}
 	cases := map[string]struct {
-		reason string
-		secret observed.Secret
-		want   State
+		reason   string
+		data     map[string]string
+		database record.Database
+		want     State
 	}{
 		"Missing": {
 			reason: "the Secret is named",
-			secret: observed.Secret{Name: "db", Known: true},
 			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db does not exist; create it, or add what it lacks"},
 		},
 		"Partial": {
 			reason: "what is missing is named",
-			secret: observed.NewSecret("db", map[string][]byte{"host": []byte("pg"), "user": []byte("u")}),
+			data:   map[string]string{"host": "pg", "user": "u"},
 			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db lacks database, password; create it, or add what it lacks", Host: "pg", User: "u"},
 		},
 		"Empty": {
 			reason: "a key that holds nothing is missing",
-			secret: observed.NewSecret("db", map[string][]byte{"host": []byte("pg"), "user": []byte("u"), "database": []byte("d"), "password": nil}),
-			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db lacks password; create it, or add what it lacks", Host: "pg", User: "u", Name: "d"},
+			data:   with(map[string]string{"password": ""}),
+			want:   lacking("lacks password; create it, or add what it lacks"),
+		},
+		"Garbled": {
+			reason: "bytes that are no text cannot be sent to anybody",
+			data:   with(map[string]string{"password": "\xff\xfe"}),
+			want:   lacking("has bytes that are no text in password; create it, or add what it lacks"),
+		},
+		"GarbledHost": {
+			reason: "nor shown in a status",
+			data:   with(map[string]string{"host": "\xff"}),
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db has bytes that are no text in host; create it, or add what it lacks", User: "u", Name: "d"},
+		},
+		"ConnectionString": {
+			reason: "whoever followed the operator's documentation is told what the server reads",
+			data:   map[string]string{"connection-string": "canary"},
+			want: State{
+				Reason:  ReasonCredentialsNotFound,
+				Message: "Secret db lacks host, database, user, password. The server cannot read the key connection-string; add the keys host, port, database, user, password and, if wanted, sslmode and ca.crt",
+			},
 		},
 		"Complete": {
-			reason: "port, sslmode and CA may be missing",
-			secret: observed.NewSecret("db", map[string][]byte{"host": []byte("pg"), "user": []byte("u"), "database": []byte("d"), "password": []byte("canary")}),
-			want: State{
-				Ready: true, Reason: ReasonCredentialsFound, Host: "pg", User: "u", Name: "d",
-				Message: "Secret db says how to reach the database; whether it can be reached is not known here",
-			},
+			reason: "port, sslmode and CA may be missing from the start",
+			data:   complete,
+			want:   found,
+		},
+		"LostPort": {
+			reason:   "a pod that has the port from the Secret cannot start without it",
+			data:     complete,
+			database: record.Database{HasPort: true},
+			want:     lacking("lacks port; create it, or add what it lacks"),
+		},
+		"LostSSLMode": {
+			reason:   "nor without the mode of TLS",
+			data:     complete,
+			database: record.Database{HasSSLMode: true},
+			want:     lacking("lacks sslmode; create it, or add what it lacks"),
+		},
+		"LostCA": {
+			reason:   "nor without the CA",
+			data:     complete,
+			database: record.Database{HasCA: true},
+			want:     lacking("lacks ca.crt; create it, or add what it lacks"),
+		},
+		"OptionalKeys": {
+			reason:   "the DittoFS operator's pods start without port and sslmode",
+			data:     complete,
+			database: record.Database{HasPort: true, HasSSLMode: true, OptionalKeys: true},
+			want:     found,
+		},
+		"OptionalKeysAndCA": {
+			reason:   "a CA that was there is not optional",
+			data:     complete,
+			database: record.Database{HasSSLMode: true, HasCA: true, OptionalKeys: true},
+			want:     lacking("lacks ca.crt; create it, or add what it lacks"),
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, ReadExternal(tc.secret)); diff != "" {
-				t.Errorf("%s\nReadExternal(...): -want, +got:\n%s", tc.reason, diff)
+			s := world.Secret{Name: "db", Known: true}
+			if tc.data != nil {
+				s.Object = observed.FromStruct(secret("db", tc.data))
+			}
+			tc.database.Kind, tc.database.Secret = record.External, "db"
+			w := world.World{Secrets: map[string]world.Secret{"db": s}}
+			if diff := cmp.Diff(tc.want, Read(w, tc.database)); diff != "" {
+				t.Errorf("%s\nRead(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestReadSQLite: a file is there when the server is.
+func TestReadSQLite(t *testing.T) {
+	if diff := cmp.Diff(State{Ready: true}, Read(world.World{}, record.Database{Kind: record.SQLite, Path: "/x"})); diff != "" {
+		t.Errorf("Read(...) of SQLite: -want, +got:\n%s", diff)
 	}
 }
 
@@ -378,19 +472,14 @@ func TestBackupsOn(t *testing.T) {
 // TestReadClusterAsks: a cluster that is observed proves that its CRD is there,
 // so only the Secrets are asked for.
 func TestReadClusterAsks(t *testing.T) {
-	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{
-		Composite: &fnv1.Resource{Resource: parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default}}`)},
-		Resources: map[string]*fnv1.Resource{string(names.Postgres): {Resource: parse(t, ready)}},
-	}}
-	w := observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
-	ReadCluster(w, "files")
+	w := read(t, ready, nil)
 	var got []string
 	for _, k := range []string{"Secret/files-postgres-pguser-dittofs", "Secret/files-postgres-cluster-cert"} {
-		if w.Requirements().GetResources()[k].GetNamespace() == "default" {
+		if w.Requirements.GetResources()[k].GetNamespace() == "default" {
 			got = append(got, k)
 		}
 	}
-	if len(got) != 2 || len(w.Requirements().GetResources()) != 2 {
-		t.Errorf("ReadCluster(...) of an observed cluster: want its two Secrets asked for and no CRD, got %v", w.Requirements())
+	if len(got) != 2 || len(w.Requirements.GetResources()) != 2 {
+		t.Errorf("an observed cluster: want its two Secrets asked for and no CRD, got %v", w.Requirements)
 	}
 }

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -28,7 +29,7 @@ const (
 // Repository is the name of the only pgBackRest repository.
 const Repository = "repo1"
 
-// Cluster is the PerconaPGCluster that the spec and the Input alone ask for.
+// Cluster returns the PerconaPGCluster that the spec and the Input alone ask for.
 func Cluster(s *server.Server) *pgv2.PerconaPGCluster {
 	c := s.Cluster
 	databases := []crunchyv1beta1.PostgresIdentifier{crunchyv1beta1.PostgresIdentifier(c.DatabaseName)}
@@ -77,14 +78,14 @@ func Cluster(s *server.Server) *pgv2.PerconaPGCluster {
 	if c.DeleteWithServer {
 		cluster.Finalizers = []string{finalizerDeletePVC, finalizerDeleteSSL}
 	}
-	if c.Backup.Removed {
+	if c.Backup.Mode == server.BackupRemoved {
 		cluster.Annotations = map[string]string{names.AnnotationAuthorizeBackupRemoval: "true"}
 	}
 	return cluster
 }
 
 func backups(b server.Backup) pgv2.Backups {
-	if !b.On {
+	if !b.Mode.On() {
 		// The image is needed even so: without it the operator reconciles
 		// nothing (v2.9.0 and v3.0.0).
 		return pgv2.Backups{Enabled: ptr.To(false), PGBackRest: pgv2.PGBackRestArchive{Image: b.Image}}
@@ -118,22 +119,19 @@ func backups(b server.Backup) pgv2.Backups {
 	return out
 }
 
-// BackupCredentials is the Secret with the S3 keys as pgBackRest reads them.
+// BackupCredentials returns the Secret with the S3 keys as pgBackRest reads them.
 // Where there is nothing to translate any more, what it holds is carried over.
 func BackupCredentials(s *server.Server, live observed.Object) *corev1.Secret {
 	conf, _ := live.Data(names.PGBackRestKey)
-	if k := s.Cluster.Backup.Keys; k != nil {
+	if s.Cluster != nil && s.Cluster.Backup.Keys != nil {
+		k := s.Cluster.Backup.Keys
 		conf = fmt.Appendf(nil, "[global]\n%[1]s-s3-key=%[2]s\n%[1]s-s3-key-secret=%[3]s\n", Repository, k.ID, k.Secret)
-	}
-	t := corev1.SecretTypeOpaque
-	if l := live.String("type"); l != "" {
-		// A Secret's type cannot be changed.
-		t = corev1.SecretType(l)
 	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: names.SecretKind},
 		ObjectMeta: metav1.ObjectMeta{Name: names.PGBackRestSecret(s.Name), Namespace: s.Namespace, Labels: names.Labels(s.Name)},
-		Type:       t,
-		Data:       map[string][]byte{names.PGBackRestKey: conf},
+		// A Secret's type cannot be changed.
+		Type: corev1.SecretType(cmp.Or(live.String("type"), string(corev1.SecretTypeOpaque))),
+		Data: map[string][]byte{names.PGBackRestKey: conf},
 	}
 }

@@ -15,19 +15,19 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/manifest"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
-var update = flag.Bool("update", false, "write the goldens anew")
+var update = flag.Bool("update", false, "write the goldens again")
 
-// resolved is a server with a database, changed as each of the changes says.
+// resolved returns a server with a database, changed as each of the changes says.
 func resolved(changes ...func(*server.Server)) *server.Server {
 	s := &server.Server{
 		Name: "files", Namespace: "default",
-		Database: server.Database{Kind: server.Percona},
-		Target:   server.Database{Kind: server.Percona},
-		Cluster: server.Cluster{
-			Wanted:          true,
+		Current: record.Database{Kind: record.Percona},
+		Target:  record.Database{Kind: record.Percona},
+		Cluster: &server.Cluster{
 			PostgresVersion: 16,
 			CRVersion:       "2.9.0",
 			Image:           "percona/pg:16.13-1",
@@ -35,7 +35,7 @@ func resolved(changes ...func(*server.Server)) *server.Server {
 			StorageSize:     resource.MustParse("10Gi"),
 			DatabaseName:    "dittofs",
 			DriftPolicy:     "Keep",
-			Ask:             "ask-1",
+			NewlyAsked:      func(string) bool { return false },
 			Backup:          server.Backup{Image: "percona/pgbackrest:2.58.0-1"},
 		},
 	}
@@ -47,7 +47,7 @@ func resolved(changes ...func(*server.Server)) *server.Server {
 
 func withBackup(s *server.Server) {
 	s.Cluster.Backup = server.Backup{
-		Asked: true, On: true, Image: "percona/pgbackrest:2.58.0-1", ConfigSecret: "s3",
+		Mode: server.BackupOn, Image: "percona/pgbackrest:2.58.0-1", ConfigSecret: "s3",
 		Bucket: "bucket", Endpoint: "minio:9000", Region: "eu-west-1", Path: "/pgbackrest/default/files/repo1",
 		FullSchedule: "0 2 * * *", IncrSchedule: "0 * * * *", RetentionDays: 7,
 	}
@@ -89,7 +89,7 @@ func TestCluster(t *testing.T) {
 		"everything": {
 			reason: "every value of the spec has its place",
 			server: resolved(withBackup, func(s *server.Server) {
-				c := &s.Cluster
+				c := s.Cluster
 				c.Replicas = 3
 				c.StorageClassName = ptr.To("fast")
 				c.MetadataDatabaseName = "meta"
@@ -107,7 +107,7 @@ func TestCluster(t *testing.T) {
 		},
 		"backup-removed": {
 			reason: "Percona reconciles no cluster whose backups are switched off without its annotation",
-			server: resolved(func(s *server.Server) { s.Cluster.Backup.Removed = true }),
+			server: resolved(func(s *server.Server) { s.Cluster.Backup.Mode = server.BackupRemoved }),
 		},
 	}
 	for name, tc := range cases {
@@ -155,23 +155,30 @@ func TestClusterSendsOnlyWhatIsMeant(t *testing.T) {
 }
 
 func TestBackupCredentials(t *testing.T) {
-	live := observed.NewSecret("files-pgbackrest-secret", map[string][]byte{"s3.conf": []byte("old")}).Object
+	live := observed.NewSecret(map[string][]byte{"s3.conf": []byte("old")})
 	keys := &server.S3Keys{ID: "id", Secret: "secret/+="}
 	conf := "[global]\nrepo1-s3-key=id\nrepo1-s3-key-secret=secret/+=\n"
 
 	cases := map[string]struct {
-		reason string
-		keys   *server.S3Keys
-		live   observed.Object
-		want   string
+		reason    string
+		keys      *server.S3Keys
+		noCluster bool
+		live      observed.Object
+		want      string
 	}{
 		"Translated": {reason: "keys are written as pgBackRest reads them", keys: keys, want: conf},
 		"Rotated":    {reason: "new keys replace old ones", keys: keys, live: live, want: conf},
+		"NoCluster":  {reason: "also where there is no cluster any more", noCluster: true, live: live, want: "old"},
 		"Carried":    {reason: "where there is nothing to translate for a moment, what there is stays", live: live, want: "old"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := BackupCredentials(resolved(withBackup, func(s *server.Server) { s.Cluster.Backup.Keys = tc.keys }), tc.live)
+			s := resolved(withBackup)
+			s.Cluster.Backup.Keys = tc.keys
+			if tc.noCluster {
+				s.Cluster = nil
+			}
+			got := BackupCredentials(s, tc.live)
 			if diff := cmp.Diff(map[string][]byte{"s3.conf": []byte(tc.want)}, got.Data); diff != "" {
 				t.Errorf("%s\nBackupCredentials(...).Data: -want, +got:\n%s", tc.reason, diff)
 			}
@@ -179,6 +186,14 @@ func TestBackupCredentials(t *testing.T) {
 				t.Errorf("BackupCredentials(...): want the Secret of the operator's name, got %s/%s of type %s", got.Namespace, got.Name, got.Type)
 			}
 		})
+	}
+}
+
+// TestBackupCredentialsKeepTheirType: a Secret's type cannot be changed.
+func TestBackupCredentialsKeepTheirType(t *testing.T) {
+	live := object(t, map[string]any{"type": "example.com/mine"})
+	if got := BackupCredentials(resolved(withBackup), live).Type; got != "example.com/mine" {
+		t.Errorf("BackupCredentials(...): want the live type, got %q", got)
 	}
 }
 

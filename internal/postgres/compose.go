@@ -1,71 +1,70 @@
 package postgres
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/crossplane/function-sdk-go/errors"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/manifest"
 	"github.com/dittofs/function-dittoserver/internal/merge"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
-// A Composed is a PerconaPGCluster as it is sent.
+// A Composed is a PerconaPGCluster as it is sent, but for its record.
 type Composed struct {
-	Object *structpb.Struct
+	Object map[string]any
 	// Kept are the edits of the live cluster that are kept.
 	Kept []string
-	// Record is what the spec and the Input alone ask for, to be recorded.
-	Record string
+	// Record is what is to be recorded of it.
+	Record *record.Cluster
 }
 
-// Compose is the PerconaPGCluster as it is sent: what is asked for, the record
-// of that, and the edits of the live cluster that are kept.
+// Compose returns the PerconaPGCluster as it is sent: what is asked for, and the
+// edits of the live cluster that are kept.
 func Compose(s *server.Server, live observed.Object) (Composed, error) {
 	cluster, err := manifest.Of(Cluster(s))
 	if err != nil {
 		return Composed{}, err
 	}
-	var base server.Rendered
-	if s.Cluster.Base != nil {
-		base = *s.Cluster.Base
-	}
+	c := s.Cluster
 	spec, _ := cluster["spec"].(map[string]any)
-	spec = hold(s.Cluster, spec, live)
+	spec = held(c, spec, live)
 	cluster["spec"] = spec
-
-	record, err := json.Marshal(server.Rendered{Ask: s.Cluster.Ask, Stated: s.Cluster.Stated, Spec: spec})
-	if err != nil {
-		return Composed{}, errors.Wrap(err, "cannot record the rendered PerconaPGCluster")
-	}
-	meta, _ := cluster["metadata"].(map[string]any)
+	out := Composed{Object: cluster, Record: &record.Cluster{
+		Asked:        c.Asked,
+		Stated:       c.Stated,
+		Initialized:  c.Initialized,
+		Unused:       c.Unused,
+		Volume:       c.Volume,
+		BackupSecret: c.Backup.Secret,
+		Spec:         spec,
+	}}
 	if live.Deleting() {
+		meta, _ := cluster["metadata"].(map[string]any)
 		keepFinalizers(meta, live)
 	}
-	annotations, _ := meta["annotations"].(map[string]any)
-	if annotations == nil {
-		annotations = map[string]any{}
-		meta["annotations"] = annotations
-	}
-	annotations[names.AnnotationRendered] = string(record)
-
-	out := Composed{Record: string(record)}
 	// Nothing asks for a kept cluster any more, so there is nothing to revert to,
 	// and a volume that somebody has grown cannot shrink.
-	if live.Exists() && (s.Cluster.Kept || s.Cluster.DriftPolicy != v1alpha1.DriftPolicyRevert) {
-		m := &merge.Merger{AskChanged: base.Ask != s.Cluster.Ask, Stated: stated(s.Cluster.States)}
-		cluster["spec"] = m.Merge("spec", base.Spec, spec, live.Map("spec"))
-		out.Kept = m.Kept()
+	if !live.Exists() || !c.Kept && c.DriftPolicy == v1alpha1.DriftPolicyRevert {
+		return out, nil
 	}
-	out.Object, err = structpb.NewStruct(cluster)
-	return out, errors.Wrap(err, "cannot convert the PerconaPGCluster")
+	m := &merge.Merger{AskChanged: c.AskChanged, Newly: newly(c), Fixed: fixed(c, live)}
+	var base map[string]any
+	if c.Last != nil {
+		base = c.Last.Spec
+	}
+	merged := m.Merge("spec", base, spec, live.Map("spec"))
+	if more := addedDatabases(base, spec, live); len(more) > 0 {
+		merged["users"] = withDatabases(merged["users"], more)
+		m.Keep(pathDatabases)
+	}
+	cluster["spec"] = merged
+	out.Kept = m.Kept()
+	return out, nil
 }
 
 // keepFinalizers leaves of our finalizers those that are there still: the API
@@ -81,32 +80,29 @@ func keepFinalizers(meta map[string]any, live observed.Object) {
 	}
 }
 
-// hold puts in place what stays although the spec does not ask for it any more:
+// held puts in place what stays although the spec does not ask for it any more:
 // as it was rendered last time, or as it is where it never was.
-func hold(c server.Cluster, spec map[string]any, live observed.Object) map[string]any {
-	base := c.Base
-	if c.Kept && base != nil {
-		out := maps.Clone(base.Spec)
+func held(c *server.Cluster, spec map[string]any, live observed.Object) map[string]any {
+	if c.Kept && c.Last != nil {
+		out := maps.Clone(c.Last.Spec)
 		// An upgrade of Percona's has changed these together.
 		out["postgresVersion"], out["image"] = spec["postgresVersion"], spec["image"]
-		out["backups"] = withImage(base.Spec["backups"], c.Backup.Image)
+		out["backups"] = withImage(c.Last.Spec["backups"], c.Backup.Image)
 		return out
 	}
-	if !c.Backup.Kept {
+	if c.Backup.Mode != server.BackupHeld {
 		return spec
 	}
 	out := maps.Clone(spec)
-	out["backups"] = withImage(liveBackups(live), c.Backup.Image)
-	if base == nil {
-		return out
+	var backups any = liveBackups(live)
+	if c.Last != nil {
+		backups = c.Last.Spec["backups"]
 	}
-	if b, ok := base.Spec["backups"].(map[string]any); ok && b["enabled"] == true {
-		out["backups"] = withImage(b, c.Backup.Image)
-	}
+	out["backups"] = withImage(backups, c.Backup.Image)
 	return out
 }
 
-// liveBackups are the parts of a cluster's backups that the function composes.
+// liveBackups returns the parts of a cluster's backups that the function composes.
 func liveBackups(live observed.Object) map[string]any {
 	all := live.Map("spec", "backups", "pgbackrest")
 	pgbackrest := map[string]any{}
@@ -134,27 +130,113 @@ func withImage(backups any, image string) map[string]any {
 	return out
 }
 
-// stated says which fields of the cluster's spec the XR or the Input state.
-func stated(s server.States) func(path string) bool {
-	instance := "spec.instances[" + names.InstanceSet + "]"
-	prefixes := map[string]bool{
-		"spec.postgresVersion":                             s.PostgresVersion,
-		"spec.crVersion":                                   s.CRVersion,
-		"spec.image":                                       s.Image,
-		instance + ".replicas":                             s.Replicas,
-		instance + ".resources":                            s.Resources,
-		instance + ".dataVolumeClaimSpec.resources":        s.StorageSize,
-		instance + ".dataVolumeClaimSpec.storageClassName": s.StorageClassName,
-		"spec.users[" + names.PostgresUser + "].databases": s.Databases,
-		"spec.backups":                                     s.Backup,
-	}
-	maps.DeleteFunc(prefixes, func(_ string, on bool) bool { return !on })
+const (
+	pathInstance = "spec.instances[" + names.InstanceSet + "]"
+
+	pathUsers     = "spec.users"
+	pathUser      = pathUsers + "[" + names.PostgresUser + "]"
+	pathDatabases = pathUser + ".databases"
+
+	pathPGBackRest = "spec.backups.pgbackrest"
+	pathGlobal     = pathPGBackRest + ".global"
+	pathRepository = pathPGBackRest + ".repos[" + Repository + "]"
+)
+
+// askedBy are the fields of a DittoServer's spec.percona that decide about fields
+// of the cluster's spec.
+var askedBy = map[string]string{ //nolint:gochecknoglobals // A constant.
+	"spec.postgresVersion":                                 "postgresVersion",
+	"spec.crVersion":                                       "crVersion",
+	"spec.image":                                           "image",
+	pathInstance + ".replicas":                             "replicas",
+	pathInstance + ".resources":                            "resources",
+	pathInstance + ".dataVolumeClaimSpec.resources":        "storageSize",
+	pathInstance + ".dataVolumeClaimSpec.storageClassName": "storageClassName",
+	"spec.backups.enabled":                                 "backup.enabled",
+	pathPGBackRest + ".configuration":                      "backup.credentialsSecretRef",
+	pathGlobal + "." + Repository + "-retention-full":      "backup.retentionDays",
+	pathRepository + ".schedules.full":                     "backup.fullSchedule",
+	pathRepository + ".schedules.incremental":              "backup.incrSchedule",
+	pathRepository + ".s3.bucket":                          "backup.bucket",
+	pathRepository + ".s3.endpoint":                        "backup.endpoint",
+	pathRepository + ".s3.region":                          "backup.region",
+}
+
+// newly returns a function that reports whether the spec says something new about
+// a field of the cluster. Of one that it does not ask for any more it says nothing.
+func newly(c *server.Cluster) func(path string) bool {
 	return func(path string) bool {
-		for p := range prefixes {
-			if path == p || strings.HasPrefix(path, p+".") {
-				return true
+		if c.Kept {
+			return false
+		}
+		for prefix, field := range askedBy {
+			if path == prefix || strings.HasPrefix(path, prefix+".") {
+				return c.NewlyAsked(field)
 			}
 		}
 		return false
 	}
+}
+
+// fixed returns a function that reports whether a field is not a person's to edit:
+// it is where the data is, or of which version its files are. Nor can it be removed
+// together with what it is in.
+func fixed(c *server.Cluster, live observed.Object) func(path string) bool {
+	major, known := server.ImageMajor(live.String("spec", "image"))
+	return func(path string) bool {
+		switch path {
+		case "spec.image":
+			return known && major != c.PostgresVersion
+		case "spec.postgresVersion",
+			pathUsers, pathUser, pathDatabases,
+			pathInstance + ".dataVolumeClaimSpec.storageClassName",
+			pathGlobal, pathGlobal + "." + Repository + "-path":
+			return true
+		}
+		return false
+	}
+}
+
+// addedDatabases returns the databases that a person has added to the live cluster.
+// Ours stays first: Percona's Secret names the first one.
+func addedDatabases(base, spec map[string]any, live observed.Object) []any {
+	known := map[any]bool{}
+	for _, s := range []map[string]any{base, spec} {
+		for _, d := range databases(s["users"]) {
+			known[d] = true
+		}
+	}
+	var out []any
+	for _, d := range live.Named(names.PostgresUser, "spec", "users").Strings("databases") {
+		if !known[d] {
+			known[d] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func databases(users any) []any {
+	l, _ := users.([]any)
+	for _, u := range l {
+		if m, ok := u.(map[string]any); ok && m["name"] == names.PostgresUser {
+			d, _ := m["databases"].([]any)
+			return d
+		}
+	}
+	return nil
+}
+
+func withDatabases(users any, more []any) []any {
+	l, _ := users.([]any)
+	out := slices.Clone(l)
+	for i, u := range out {
+		if m, ok := u.(map[string]any); ok && m["name"] == names.PostgresUser {
+			m = maps.Clone(m)
+			d, _ := m["databases"].([]any)
+			m["databases"] = append(slices.Clone(d), more...)
+			out[i] = m
+		}
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/crossplane/function-sdk-go/errors"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
@@ -43,14 +44,17 @@ func Compose(name string, desired *structpb.Struct, xr, observed *unstructured.U
 	}
 	o.SetAnnotations(with(o.GetAnnotations(), map[string]string{AnnotationResourceName: name}))
 	o.SetLabels(with(o.GetLabels(), CompositeLabels(xr)))
-	o.SetOwnerReferences([]metav1.OwnerReference{{
+	// Owners that the function names stay beside the XR.
+	// Source: crossplane-runtime v2.3.1 pkg/meta, AddOwnerReference.
+	others := slices.DeleteFunc(o.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == xr.GetUID() })
+	o.SetOwnerReferences(append(others, metav1.OwnerReference{
 		APIVersion:         xr.GetAPIVersion(),
 		Kind:               xr.GetKind(),
 		Name:               xr.GetName(),
 		UID:                xr.GetUID(),
 		Controller:         ptr.To(true),
 		BlockOwnerDeletion: ptr.To(true),
-	}})
+	}))
 	return o
 }
 
@@ -108,6 +112,50 @@ func matches(o *unstructured.Unstructured, sel *fnv1.ResourceSelector) bool {
 		return false
 	}
 	return labels.SelectorFromSet(sel.GetMatchLabels().GetLabels()).Matches(labels.Set(o.GetLabels()))
+}
+
+// Schema returns the schema of a kind. That of a custom resource follows from
+// its CustomResourceDefinition; where there is none, nothing is known of the
+// kind, as in a preview without one.
+func (os Objects) Schema(sel *fnv1.SchemaSelector) (*fnv1.Schema, error) {
+	group, _, _ := strings.Cut(sel.GetApiVersion(), "/")
+	for _, o := range os {
+		if o.GetKind() == kindCRD && Defines(o, group, sel.GetKind()) && Established(o) {
+			return &fnv1.Schema{OpenapiV3: &structpb.Struct{Fields: map[string]*structpb.Value{"type": structpb.NewStringValue("object")}}}, nil
+		}
+	}
+	return &fnv1.Schema{}, nil
+}
+
+const kindCRD = "CustomResourceDefinition"
+
+// perconaGroup is the group of Percona's kinds, which its operator installs
+// together: the CustomResourceDefinition of one stands for all of them.
+const perconaGroup = "pgv2.percona.com"
+
+// Defines reports whether a CustomResourceDefinition is that of a kind.
+func Defines(crd *unstructured.Unstructured, group, kind string) bool {
+	plural := strings.ToLower(kind) + "s." + group
+	return crd.GetName() == plural || group == perconaGroup && strings.HasSuffix(crd.GetName(), "."+group)
+}
+
+// Established reports whether the API server serves what a
+// CustomResourceDefinition defines. One without a status is taken as served.
+func Established(crd *unstructured.Unstructured) bool {
+	if crd.GetDeletionTimestamp() != nil {
+		return false
+	}
+	conditions, found, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
+	if !found {
+		return true
+	}
+	for _, c := range conditions {
+		m, _ := c.(map[string]any)
+		if m["type"] == "Established" {
+			return m["status"] == StatusTrue
+		}
+	}
+	return false
 }
 
 // misplaced says of objects that would be what is asked for by name if they

@@ -100,7 +100,7 @@ func TestRun(t *testing.T) {
 				return rsp, nil
 			})
 			req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{}}
-			_, err := Run(context.Background(), fn, req, existing.Fetch)
+			_, err := Run(context.Background(), fn, req, existing)
 			if tc.err == "" && err != nil || tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)) {
 				t.Errorf("%s\ngot error %v, want %q", tc.reason, err, tc.err)
 			}
@@ -118,7 +118,7 @@ func TestRun(t *testing.T) {
 
 	t.Run("Error", func(t *testing.T) {
 		boom := errors.New("boom")
-		_, err := Run(context.Background(), fake(func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) { return nil, boom }), &fnv1.RunFunctionRequest{}, existing.Fetch)
+		_, err := Run(context.Background(), fake(func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) { return nil, boom }), &fnv1.RunFunctionRequest{}, existing)
 		if !errors.Is(err, boom) {
 			t.Errorf("got %v, want the function's error", err)
 		}
@@ -129,7 +129,7 @@ func TestRun(t *testing.T) {
 		_, err := Run(context.Background(), fake(func(req *fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
 			got = req.GetContext()
 			return &fnv1.RunFunctionResponse{Context: want, Requirements: requirements("a")}, nil
-		}), &fnv1.RunFunctionRequest{}, existing.Fetch)
+		}), &fnv1.RunFunctionRequest{}, existing)
 		if err != nil || got.GetFields()["k"].GetStringValue() != "v" {
 			t.Errorf("got context %v and error %v, want what the first call returned", got, err)
 		}

@@ -45,14 +45,8 @@ func Render(ctx context.Context, fn Function, in Inputs) (*Outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	var notes []string
-	rsp, err := Run(ctx, fn, req, func(sel *fnv1.ResourceSelector) ([]*fnv1.Resource, error) {
-		found, err := in.Required.Fetch(sel)
-		if len(found) == 0 {
-			notes = append(notes, in.Required.misplaced(sel)...)
-		}
-		return found, err
-	})
+	files := &noting{Objects: in.Required}
+	rsp, err := Run(ctx, fn, req, files)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +55,8 @@ func Render(ctx context.Context, fn Function, in Inputs) (*Outputs, error) {
 	}
 
 	desired := rsp.GetDesired()
-	slices.Sort(notes)
-	out := &Outputs{XR: renderXR(in.XR, rsp), Notes: slices.Compact(notes)}
+	slices.Sort(files.notes)
+	out := &Outputs{XR: renderXR(in.XR, rsp), Notes: slices.Compact(files.notes)}
 	for _, name := range slices.Sorted(maps.Keys(desired.GetResources())) {
 		out.Composed = append(out.Composed, Compose(name, desired.GetResources()[name].GetResource(), in.XR, in.Observed[name]))
 	}
@@ -76,6 +70,21 @@ func Render(ctx context.Context, fn Function, in Inputs) (*Outputs, error) {
 		}})
 	}
 	return out, nil
+}
+
+// noting notes what is asked for and lies in another namespace.
+type noting struct {
+	Objects
+
+	notes []string
+}
+
+func (n *noting) Fetch(sel *fnv1.ResourceSelector) ([]*fnv1.Resource, error) {
+	found, err := n.Objects.Fetch(sel)
+	if len(found) == 0 {
+		n.notes = append(n.notes, n.misplaced(sel)...)
+	}
+	return found, err
 }
 
 // Request is the request that Crossplane begins a pipeline with.

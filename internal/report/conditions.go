@@ -1,4 +1,4 @@
-// Package report says how a server is: in conditions, which carry state, in
+// Package report tells the state of a server: in conditions, which carry state, in
 // events, which carry news, in the XR's status, and in readiness.
 package report
 
@@ -6,13 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/crossplane/function-sdk-go/errors"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	"github.com/crossplane/function-sdk-go/response"
 
 	"github.com/dittofs/function-dittoserver/internal/desired"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
@@ -46,29 +49,30 @@ const (
 	ReasonComplete           = "ReconcileComplete"
 )
 
+// EventPasswordNotRead is the reason of the event that tells of a new password for
+// the administrator that the server does not read any more. It is no condition:
+// whether the password was changed in the server too, nobody here knows.
+const EventPasswordNotRead = "PasswordNotRead"
+
 // ReasonNotUsed is the reason of a condition that does not apply to a server
 // any more. Crossplane keeps a condition that is no longer returned as it was.
 const ReasonNotUsed = "NotUsed"
 
-// A Condition is one condition of an answer.
+// A Condition is one condition of a response.
 type Condition struct {
 	Type    string
-	Status  fnv1.Status
+	Status  bool
 	Reason  string
 	Message string
 }
 
 func condition(typ string, ok bool, reason, message string) Condition {
-	s := fnv1.Status_STATUS_CONDITION_FALSE
-	if ok {
-		s = fnv1.Status_STATUS_CONDITION_TRUE
-	}
-	return Condition{Type: typ, Status: s, Reason: reason, Message: message}
+	return Condition{Type: typ, Status: ok, Reason: reason, Message: message}
 }
 
-// accepted says what became of the spec. Standing warnings live here.
-func accepted(res server.Resolution, a desired.Answer) Condition {
-	taken := taken(a)
+// accepted tells what became of the spec. Standing warnings live here.
+func accepted(res server.Resolution, st desired.State) Condition {
+	taken := taken(st)
 	warnings := make([]string, 0, len(res.Warnings))
 	for _, w := range res.Warnings {
 		warnings = append(warnings, "Warning: "+w)
@@ -85,20 +89,20 @@ func accepted(res server.Resolution, a desired.Answer) Condition {
 	return condition(TypeAccepted, true, ReasonSpecAccepted, "everything that the spec says is applied")
 }
 
-// taken says which objects are left out because they are not ours, and which are
+// taken tells which objects are left out because they are not ours, and which are
 // on their way out.
-func taken(a desired.Answer) []string {
-	var out []string
-	for _, ref := range a.Leaving {
+func taken(st desired.State) []string {
+	out := make([]string, 0, len(st.Leaving)+len(st.LeftOut))
+	for _, ref := range st.Leaving {
 		out = append(out, leaving(ref))
 	}
-	for _, l := range a.LeftOut {
+	for _, l := range st.LeftOut {
 		switch l.Why {
 		case desired.Taken:
 			out = append(out, l.Kind+" "+l.Name+" exists and is not touched, because "+l.Owner+"; "+makeWay(l))
 		case desired.Deleting:
 			out = append(out, leaving(l.Ref))
-		case desired.NotLeftOut, desired.Unknown, desired.Awaited:
+		case desired.NotLeftOut, desired.NotWanted, desired.Unknown, desired.Awaited:
 		}
 	}
 	return out
@@ -108,7 +112,7 @@ func leaving(ref names.Ref) string {
 	return ref.Kind + " " + ref.Name + " is being deleted; it is created again when it is gone"
 }
 
-// makeWay is what a person can do about an object that is in the way.
+// makeWay tells what a person can do about an object that is in the way.
 func makeWay(l desired.LeftOut) string {
 	if l.Controlled {
 		return "delete it there, or give this server another name"
@@ -116,8 +120,8 @@ func makeWay(l desired.LeftOut) string {
 	return "delete it, or give this server another name, or, if it belongs to this server and may be overwritten, set spec.adoptExisting to true"
 }
 
-// available and progressing say how the server is. While its pod does not come
-// up, they hold the command that shows why.
+// available and progressing tell the state of the server. While its pod does not
+// come up, they hold the command that shows why.
 func available(s *server.Server, st dittofs.State) Condition {
 	switch {
 	case !st.Exists:
@@ -132,12 +136,14 @@ func available(s *server.Server, st dittofs.State) Condition {
 
 func progressing(s *server.Server, st dittofs.State, database pgstate.State) Condition {
 	switch {
+	case !st.Exists && s.Undecided:
+		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server is created when it is decided which database it uses; the condition Accepted tells how")
 	case !st.Exists && !database.Ready:
-		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server is created when its database is ready; the condition DatabaseReady says what that waits for")
+		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server is created when its database is ready; the condition DatabaseReady tells what that waits for")
 	case !st.Exists:
 		return condition(TypeProgressing, true, ReasonUpdating, "the server is being created")
-	case !s.Database.Same(s.Target):
-		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready; the condition DatabaseReady says what that waits for")
+	case !s.Current.Same(s.Target):
+		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready; the condition DatabaseReady tells what that waits for")
 	case st.Replicas != s.Replicas:
 		return condition(TypeProgressing, true, ReasonScaling, "the number of replicas is being changed")
 	case !st.Current:
@@ -148,19 +154,19 @@ func progressing(s *server.Server, st dittofs.State, database pgstate.State) Con
 	return condition(TypeProgressing, false, ReasonComplete, "everything is up to date")
 }
 
-// why is how a person sees why the pod does not come up.
+// why returns the commands that show why the pod does not come up.
 func why(s *server.Server) string {
 	cmd := "See: kubectl -n " + s.Namespace + " describe pod " + s.Name + "-0"
-	if s.Database.Kind == server.Percona {
+	if s.Current.Kind == record.Percona {
 		cmd += ", and: kubectl -n " + s.Namespace + " logs " + s.Name + "-0 -c " + dittofs.InitContainerName
 	}
 	return cmd
 }
 
-// databaseReady says how the database is that the server is to use. A server on
+// databaseReady tells the state of the database that the server is to use. A server on
 // SQLite has no such condition.
 func databaseReady(s *server.Server, st pgstate.State, had map[string]observed.Condition) []Condition {
-	if s.Target.Kind != server.SQLite {
+	if s.Target.Kind != record.SQLite {
 		return []Condition{condition(TypeDatabaseReady, st.Ready, st.Reason, st.Message)}
 	}
 	if _, ok := had[TypeDatabaseReady]; !ok {
@@ -169,51 +175,66 @@ func databaseReady(s *server.Server, st pgstate.State, had map[string]observed.C
 	return []Condition{condition(TypeDatabaseReady, true, ReasonNotUsed, "the server keeps its control plane in SQLite on its own volume")}
 }
 
-// backupReady says how the backups are, where there are any.
+// backupReady tells the state of the backups, where there are any.
 func backupReady(s *server.Server, cluster observed.Object, had map[string]observed.Condition) []Condition {
-	b := s.Cluster.Backup
+	b := server.Backup{}
+	if s.Cluster != nil {
+		b = s.Cluster.Backup
+	}
 	on := cluster.Exists() && pgstate.BackupsOn(cluster)
+	_, told := had[TypeBackupReady]
 	switch {
 	case b.Problem != "" && on:
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonCredentialsNotFound, b.Problem+". Backups stay configured with the credentials that they had")}
 	case b.Problem != "":
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonCredentialsNotFound, b.Problem+". Until then the database has no backups")}
-	case b.On && on:
+	case on:
+		// What runs is told, whoever switched it on.
 		st := pgstate.ReadBackups(cluster)
 		return []Condition{condition(TypeBackupReady, st.Ready, st.Reason, st.Message)}
-	case b.On:
+	case b.Mode.On() && switchedOff(s, cluster):
+		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonBackupsOff, "backups were switched off on PerconaPGCluster "+cluster.Name()+" itself; set its spec.backups.enabled to true to have them again")}
+	case b.Mode.On():
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonWaiting, "backups begin with the database")}
+	case told:
+		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonBackupsOff, "the database has no backups, as the spec asks")}
 	}
-	if _, ok := had[TypeBackupReady]; !ok {
-		return nil
-	}
-	return []Condition{condition(TypeBackupReady, false, pgstate.ReasonBackupsOff, "the database has no backups, as the spec asks")}
+	return nil
 }
 
-// write puts conditions into a response, and an event beside each that says
-// what the XR's conditions do not say yet.
+// switchedOff reports whether a person has switched off backups on the live
+// cluster, which was composed with them last time.
+func switchedOff(s *server.Server, cluster observed.Object) bool {
+	return cluster.Exists() && s.Cluster.Last.BackupsOn()
+}
+
+// write puts conditions into a response, and an event beside each that tells what
+// the XR's conditions do not tell yet.
 func write(rsp *fnv1.RunFunctionResponse, conditions []Condition, had map[string]observed.Condition, events bool) {
 	for _, c := range conditions {
-		rsp.Conditions = append(rsp.Conditions, &fnv1.Condition{
-			Type:    c.Type,
-			Status:  c.Status,
-			Reason:  c.Reason,
-			Message: &c.Message,
-			Target:  fnv1.Target_TARGET_COMPOSITE_AND_CLAIM.Enum(),
-		})
-		if !events || !news(c, had[c.Type]) {
-			continue
+		set := response.ConditionFalse
+		if c.Status {
+			set = response.ConditionTrue
 		}
-		rsp.Results = append(rsp.Results, &fnv1.Result{
-			Severity: severity(c),
-			Reason:   &c.Reason,
-			Message:  c.Type + ": " + c.Message,
-			Target:   fnv1.Target_TARGET_COMPOSITE_AND_CLAIM.Enum(),
-		})
+		set(rsp, c.Type, c.Reason).WithMessage(c.Message).TargetCompositeAndClaim()
+		if events && news(c, had[c.Type]) {
+			event(rsp, c.Reason, c.Type+": "+c.Message)
+		}
 	}
 }
 
-// news says whether a condition says what the XR does not say yet, and what is
+// event adds an event to a response: a warning where a person has to do something.
+func event(rsp *fnv1.RunFunctionResponse, reason, message string) {
+	switch reason {
+	case ReasonWithWarnings, ReasonInvalidSpec, ReasonChangeHeld, ReasonNameTaken, EventPasswordNotRead,
+		pgstate.ReasonOperatorNotInstalled, pgstate.ReasonCredentialsNotFound:
+		response.Warning(rsp, errors.New(message)).WithReason(reason).TargetCompositeAndClaim()
+	default:
+		response.Normal(rsp, message).WithReason(reason).TargetCompositeAndClaim()
+	}
+}
+
+// news reports whether a condition tells what the XR does not tell yet, and what is
 // worth an event: how a rollout is doing is not.
 func news(c Condition, had observed.Condition) bool {
 	same := had.Status == status(c) && had.Reason == c.Reason
@@ -230,24 +251,14 @@ func news(c Condition, had observed.Condition) bool {
 }
 
 func status(c Condition) string {
-	if c.Status == fnv1.Status_STATUS_CONDITION_TRUE {
+	if c.Status {
 		return "True"
 	}
 	return "False"
 }
 
-// severity is a warning where a person has to do something.
-func severity(c Condition) fnv1.Severity {
-	switch c.Reason {
-	case ReasonWithWarnings, ReasonInvalidSpec, ReasonChangeHeld, ReasonNameTaken,
-		pgstate.ReasonOperatorNotInstalled, pgstate.ReasonCredentialsNotFound:
-		return fnv1.Severity_SEVERITY_WARNING
-	}
-	return fnv1.Severity_SEVERITY_NORMAL
-}
-
-// missing says whether something is left out that stays so until somebody acts
+// missing reports whether something is left out that stays so until somebody acts
 // or time passes.
-func missing(a desired.Answer) bool {
-	return len(a.Leaving) > 0 || slices.ContainsFunc(a.LeftOut, func(l desired.LeftOut) bool { return l.Resource != names.Server || l.Why != desired.Awaited })
+func missing(st desired.State) bool {
+	return len(st.Leaving) > 0 || slices.ContainsFunc(st.LeftOut, func(l desired.LeftOut) bool { return l.Resource != names.Server || l.Why != desired.Awaited })
 }

@@ -5,6 +5,7 @@ import (
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/structpb"
 	"sigs.k8s.io/yaml"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
@@ -32,6 +34,7 @@ func parse(t *testing.T, y string) *structpb.Struct {
 // brief is a condition as a person reads it.
 type brief struct{ Status, Reason, Message string }
 
+// briefly returns a condition as a person reads it.
 func briefly(c Condition) brief { return brief{status(c), c.Reason, c.Message} }
 
 func TestAccepted(t *testing.T) {
@@ -81,14 +84,14 @@ func TestAccepted(t *testing.T) {
 			want:    brief{"False", "NameTaken", "StatefulSet files is being deleted; it is created again when it is gone"},
 		},
 		"Leaving": {
-			reason:  "so is what is in the answer all the same",
+			reason:  "so is what is in the response all the same",
 			leaving: []names.Ref{{Resource: names.Server, Kind: "StatefulSet", Name: "files"}},
 			want:    brief{"False", "NameTaken", "StatefulSet files is being deleted; it is created again when it is gone"},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, briefly(accepted(tc.res, desired.Answer{LeftOut: tc.leftOut, Leaving: tc.leaving}))); diff != "" {
+			if diff := cmp.Diff(tc.want, briefly(accepted(tc.res, desired.State{LeftOut: tc.leftOut, Leaving: tc.leaving}))); diff != "" {
 				t.Errorf("%s\naccepted(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
@@ -96,8 +99,8 @@ func TestAccepted(t *testing.T) {
 }
 
 func TestAvailableAndProgressing(t *testing.T) {
-	percona := server.Database{Kind: server.Percona}
-	sqlite := server.Database{Kind: server.SQLite, Path: "/a"}
+	percona := record.Database{Kind: record.Percona}
+	sqlite := record.Database{Kind: record.SQLite, Path: "/a"}
 	const (
 		describe = "See: kubectl -n default describe pod files-0"
 		logs     = ", and: kubectl -n default logs files-0 -c wait-for-postgres"
@@ -106,22 +109,31 @@ func TestAvailableAndProgressing(t *testing.T) {
 
 	cases := map[string]struct {
 		reason   string
-		database server.Database
-		target   server.Database
+		database record.Database
+		target   record.Database
 		replicas int32
 		state    dittofs.State
 		ready    bool
-		want     want
+		// undecided is whether it is uncertain which database has the server's data.
+		undecided bool
+		want      want
 	}{
+		"Undecided": {
+			reason: "a server waits for whoever decides which database it uses, and is not said to be created", database: sqlite, target: sqlite, replicas: 1, ready: true, undecided: true,
+			want: want{
+				brief{"False", "NoReplicasAvailable", "the server does not exist yet"},
+				brief{"True", "WaitingForDatabase", "the server is created when it is decided which database it uses; the condition Accepted tells how"},
+			},
+		},
 		"WaitingForDatabase": {
 			reason: "a server waits for its database", database: percona, target: percona, replicas: 1,
 			want: want{
 				brief{"False", "NoReplicasAvailable", "the server does not exist yet"},
-				brief{"True", "WaitingForDatabase", "the server is created when its database is ready; the condition DatabaseReady says what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server is created when its database is ready; the condition DatabaseReady tells what that waits for"},
 			},
 		},
 		"Created": {
-			reason: "it is created with this answer", database: percona, target: percona, replicas: 1, ready: true,
+			reason: "it is created with this response", database: percona, target: percona, replicas: 1, ready: true,
 			want: want{
 				brief{"False", "NoReplicasAvailable", "the server does not exist yet"},
 				brief{"True", "StatefulSetUpdating", "the server is being created"},
@@ -180,22 +192,22 @@ func TestAvailableAndProgressing(t *testing.T) {
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready; the condition DatabaseReady says what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready; the condition DatabaseReady tells what that waits for"},
 			},
 		},
 		"MovingToAnotherOfItsKind": {
 			reason:   "also to one of the same kind",
-			database: server.Database{Kind: server.External, Secret: "a"}, target: server.Database{Kind: server.External, Secret: "b"}, replicas: 1,
+			database: record.Database{Kind: record.External, Secret: "a"}, target: record.Database{Kind: record.External, Secret: "b"}, replicas: 1,
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready; the condition DatabaseReady says what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready; the condition DatabaseReady tells what that waits for"},
 			},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := &server.Server{Name: "files", Namespace: "default", Replicas: tc.replicas, Database: tc.database, Target: tc.target}
+			s := &server.Server{Name: "files", Namespace: "default", Replicas: tc.replicas, Current: tc.database, Target: tc.target, Undecided: tc.undecided}
 			got := want{briefly(available(s, tc.state)), briefly(progressing(s, tc.state, pgstate.State{Ready: tc.ready}))}
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
 				t.Errorf("%s\navailable(...), progressing(...): -want, +got:\n%s", tc.reason, diff)
@@ -207,15 +219,15 @@ func TestAvailableAndProgressing(t *testing.T) {
 func TestDatabaseReady(t *testing.T) {
 	cases := map[string]struct {
 		reason string
-		target server.DatabaseKind
+		target record.DatabaseKind
 		state  pgstate.State
 		had    bool
 		want   []brief
 	}{
-		"Ready":          {reason: "as the database is", target: server.Percona, state: pgstate.State{Ready: true, Reason: "PostgreSQLReady", Message: "m"}, want: []brief{{"True", "PostgreSQLReady", "m"}}},
-		"NotReady":       {reason: "as the database is", target: server.External, state: pgstate.State{Reason: "CredentialsNotFound", Message: "m"}, had: true, want: []brief{{"False", "CredentialsNotFound", "m"}}},
-		"SQLite":         {reason: "a SQLite server has no such condition", target: server.SQLite, state: pgstate.State{Ready: true}},
-		"SQLiteOnceMore": {reason: "one that had it must not keep saying what was", target: server.SQLite, state: pgstate.State{Ready: true}, had: true, want: []brief{{"True", "NotUsed", "the server keeps its control plane in SQLite on its own volume"}}},
+		"Ready":          {reason: "as the database is", target: record.Percona, state: pgstate.State{Ready: true, Reason: "PostgreSQLReady", Message: "m"}, want: []brief{{"True", "PostgreSQLReady", "m"}}},
+		"NotReady":       {reason: "as the database is", target: record.External, state: pgstate.State{Reason: "CredentialsNotFound", Message: "m"}, had: true, want: []brief{{"False", "CredentialsNotFound", "m"}}},
+		"SQLite":         {reason: "a SQLite server has no such condition", target: record.SQLite, state: pgstate.State{Ready: true}},
+		"SQLiteOnceMore": {reason: "one that had it must not keep saying what was", target: record.SQLite, state: pgstate.State{Ready: true}, had: true, want: []brief{{"True", "NotUsed", "the server keeps its control plane in SQLite on its own volume"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +236,7 @@ func TestDatabaseReady(t *testing.T) {
 				had[TypeDatabaseReady] = observed.Condition{Status: "True"}
 			}
 			var got []brief
-			for _, c := range databaseReady(&server.Server{Target: server.Database{Kind: tc.target}}, tc.state, had) {
+			for _, c := range databaseReady(&server.Server{Target: record.Database{Kind: tc.target}}, tc.state, had) {
 				got = append(got, briefly(c))
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -237,23 +249,36 @@ func TestDatabaseReady(t *testing.T) {
 func TestBackupReady(t *testing.T) {
 	const on = `{metadata: {name: files-postgres, namespace: default}, spec: {backups: {enabled: true, pgbackrest: {repos: [{name: repo1}]}}}`
 	const done = on + `, status: {conditions: [{type: PGBackRestRepoHostReady, status: "True"}, {type: PGBackRestReplicaRepoReady, status: "True"}, {type: PGBackRestReplicaCreate, status: "True"}]}}`
+	const off = `{metadata: {name: files-postgres, namespace: default}, spec: {backups: {enabled: false}}}`
 	const problem = "Secret s3 does not exist; create it"
+	ready := brief{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}
+	switchedOff := brief{"False", "BackupsOff", "backups were switched off on PerconaPGCluster files-postgres itself; set its spec.backups.enabled to true to have them again"}
 
 	cases := map[string]struct {
 		reason  string
 		backup  server.Backup
 		cluster string
-		had     bool
-		want    []brief
+		// composed is whether the cluster was composed with backups last time.
+		composed  bool
+		noCluster bool
+		had       bool
+		want      []brief
 	}{
-		"NotAsked": {reason: "there is no such condition where there are no backups"},
-		"Ready":    {reason: "a backup exists", backup: server.Backup{On: true}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},
-		"Starting": {reason: "none exists yet", backup: server.Backup{On: true}, cluster: on + "}", want: []brief{{"False", "RepositoryNotReady", "pgBackRest's repository host is not ready yet. See: kubectl -n default describe perconapgcluster files-postgres"}}},
-		"Waiting":  {reason: "backups begin with the database", backup: server.Backup{On: true}, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
-		"NoKeys":   {reason: "backups that cannot work are not begun, and the Secret is named", backup: server.Backup{Problem: problem}, want: []brief{{"False", "CredentialsNotFound", problem + ". Until then the database has no backups"}}},
-		"KeysGone": {reason: "nor ended", backup: server.Backup{On: true, Problem: problem}, cluster: done, want: []brief{{"False", "CredentialsNotFound", problem + ". Backups stay configured with the credentials that they had"}}},
-		"Kept":     {reason: "backups that are held go on", backup: server.Backup{On: true, Kept: true}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},
-		"Removed":  {reason: "whoever had backups is told that there are none", backup: server.Backup{Removed: true}, had: true, want: []brief{{"False", "BackupsOff", "the database has no backups, as the spec asks"}}},
+		"NotAsked":         {reason: "there is no such condition where there are no backups"},
+		"NoCluster":        {reason: "nor where there is no cluster", noCluster: true},
+		"NoClusterAnyMore": {reason: "whoever had backups is told", noCluster: true, had: true, want: []brief{{"False", "BackupsOff", "the database has no backups, as the spec asks"}}},
+		"OnByHand":         {reason: "backups that somebody switched on by hand are told as they are", cluster: done, want: []brief{ready}},
+		"OffByHand":        {reason: "and so are those that somebody switched off: they are not said to begin", backup: server.Backup{Mode: server.BackupOn}, cluster: off, composed: true, want: []brief{switchedOff}},
+		"OffByHandHeld":    {reason: "also while the spec's removal is held", backup: server.Backup{Mode: server.BackupHeld}, cluster: off, composed: true, had: true, want: []brief{switchedOff}},
+		"NotOnYet":         {reason: "a cluster that never had any has not lost any", backup: server.Backup{Mode: server.BackupOn}, cluster: off, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
+		"NoClusterYet":     {reason: "nor has one that is made again", backup: server.Backup{Mode: server.BackupOn}, composed: true, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
+		"Ready":            {reason: "a backup exists", backup: server.Backup{Mode: server.BackupOn}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},
+		"Starting":         {reason: "none exists yet", backup: server.Backup{Mode: server.BackupOn}, cluster: on + "}", want: []brief{{"False", "RepositoryNotReady", "pgBackRest's repository host is not ready yet. See: kubectl -n default describe perconapgcluster files-postgres"}}},
+		"Waiting":          {reason: "backups begin with the database", backup: server.Backup{Mode: server.BackupOn}, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
+		"NoKeys":           {reason: "backups that cannot work are not begun, and the Secret is named", backup: server.Backup{Problem: problem}, want: []brief{{"False", "CredentialsNotFound", problem + ". Until then the database has no backups"}}},
+		"KeysGone":         {reason: "nor ended", backup: server.Backup{Mode: server.BackupOn, Problem: problem}, cluster: done, want: []brief{{"False", "CredentialsNotFound", problem + ". Backups stay configured with the credentials that they had"}}},
+		"Kept":             {reason: "backups that are held go on", backup: server.Backup{Mode: server.BackupHeld}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},
+		"Removed":          {reason: "whoever had backups is told that there are none", backup: server.Backup{Mode: server.BackupRemoved}, had: true, want: []brief{{"False", "BackupsOff", "the database has no backups, as the spec asks"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -266,7 +291,11 @@ func TestBackupReady(t *testing.T) {
 				cluster = observed.FromStruct(parse(t, tc.cluster))
 			}
 			var got []brief
-			for _, c := range backupReady(&server.Server{Cluster: server.Cluster{Backup: tc.backup}}, cluster, had) {
+			sv := &server.Server{}
+			if !tc.noCluster {
+				sv.Cluster = &server.Cluster{Backup: tc.backup, Last: &record.Cluster{Spec: map[string]any{"backups": map[string]any{"enabled": tc.composed}}}}
+			}
+			for _, c := range backupReady(sv, cluster, had) {
 				got = append(got, briefly(c))
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -277,7 +306,7 @@ func TestBackupReady(t *testing.T) {
 }
 
 // TestEventsAreNews guards that an event is sent only for what the XR's
-// conditions do not say yet.
+// conditions do not tell yet.
 func TestEventsAreNews(t *testing.T) {
 	ready := condition(TypeDatabaseReady, true, "PostgreSQLReady", "m")
 	cases := map[string]struct {
@@ -304,7 +333,7 @@ func TestEventsAreNews(t *testing.T) {
 			if got := len(rsp.GetResults()) > 0; got != tc.want {
 				t.Errorf("%s: want an event: %t, got %v", tc.reason, tc.want, rsp.GetResults())
 			}
-			if len(rsp.GetConditions()) != 1 || rsp.GetConditions()[0].GetTarget() != fnv1.Target_TARGET_COMPOSITE_AND_CLAIM {
+			if len(rsp.GetConditions()) != 1 || rsp.GetConditions()[0].GetMessage() != "m" || rsp.GetConditions()[0].GetTarget() != fnv1.Target_TARGET_COMPOSITE_AND_CLAIM {
 				t.Errorf("%s: want the condition in any case, for the claim too, got %v", tc.reason, rsp.GetConditions())
 			}
 			for _, r := range rsp.GetResults() {
@@ -322,15 +351,23 @@ func TestSeverity(t *testing.T) {
 		of     string
 		want   fnv1.Severity
 	}{
-		"Warning": {reason: "a person has to do something", of: ReasonChangeHeld, want: fnv1.Severity_SEVERITY_WARNING},
-		"Missing": {reason: "here too", of: pgstate.ReasonCredentialsNotFound, want: fnv1.Severity_SEVERITY_WARNING},
-		"Normal":  {reason: "nothing is to be done", of: pgstate.ReasonReady, want: fnv1.Severity_SEVERITY_NORMAL},
-		"Waiting": {reason: "but to wait", of: pgstate.ReasonWaiting, want: fnv1.Severity_SEVERITY_NORMAL},
+		"Warning":    {reason: "a person has to do something", of: ReasonChangeHeld, want: fnv1.Severity_SEVERITY_WARNING},
+		"Missing":    {reason: "here too", of: pgstate.ReasonCredentialsNotFound, want: fnv1.Severity_SEVERITY_WARNING},
+		"Admin":      {reason: "and here", of: EventPasswordNotRead, want: fnv1.Severity_SEVERITY_WARNING},
+		"Taken":      {reason: "and here", of: ReasonNameTaken, want: fnv1.Severity_SEVERITY_WARNING},
+		"Invalid":    {reason: "and here", of: ReasonInvalidSpec, want: fnv1.Severity_SEVERITY_WARNING},
+		"Warned":     {reason: "and here", of: ReasonWithWarnings, want: fnv1.Severity_SEVERITY_WARNING},
+		"NoOperator": {reason: "and here", of: pgstate.ReasonOperatorNotInstalled, want: fnv1.Severity_SEVERITY_WARNING},
+		"Normal":     {reason: "nothing is to be done", of: pgstate.ReasonReady, want: fnv1.Severity_SEVERITY_NORMAL},
+		"Waiting":    {reason: "but to wait", of: pgstate.ReasonWaiting, want: fnv1.Severity_SEVERITY_NORMAL},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := severity(Condition{Reason: tc.of}); got != tc.want {
-				t.Errorf("%s: want %v, got %v", tc.reason, tc.want, got)
+			rsp := &fnv1.RunFunctionResponse{}
+			event(rsp, tc.of, "m")
+			want := []*fnv1.Result{{Severity: tc.want, Reason: &tc.of, Message: "m", Target: fnv1.Target_TARGET_COMPOSITE_AND_CLAIM.Enum()}}
+			if diff := cmp.Diff(want, rsp.GetResults(), protocmp.Transform()); diff != "" {
+				t.Errorf("%s\nevent(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -1,9 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,9 +11,11 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/crossplane/function-sdk-go/errors"
+	"github.com/crossplane/function-sdk-go/response"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/desired"
@@ -21,88 +23,87 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/world"
 )
 
-// awaitedTTL is how long an answer holds while something is awaited that
+// awaitedTTL is how long a response holds while something is awaited that
 // Crossplane does not watch.
 const awaitedTTL = 10 * time.Second
 
-// Report writes everything that is to be said of a server into a response that
-// has its desired composed resources already.
-func Report(rsp *fnv1.RunFunctionResponse, w *observed.World, res server.Resolution, database pgstate.State, a desired.Answer) error {
-	had := w.XR.Conditions()
-	cluster := w.Observed(names.Postgres)
-	if res.Server.Cluster.Wanted {
-		cluster = clusterOf(w)
-	}
-	conditions := []Condition{accepted(res, a)}
-	conditions = append(conditions, databaseReady(res.Server, database, had)...)
-	conditions = append(conditions, backupReady(res.Server, cluster, had)...)
-	conditions = append(conditions, available(res.Server, a.Server), progressing(res.Server, a.Server, database))
-	write(rsp, conditions, had, true)
+// A Report is what is known of a server.
+type Report struct {
+	World  world.World
+	Result server.Resolution
+	// Target is the database that the server is asked to run on.
+	Target pgstate.State
+	State  desired.State
+}
 
-	awaited := !database.Ready || missing(a) || !a.Server.Settled(res.Server.Replicas) || res.Server.Cluster.Backup.Problem != ""
+// Write writes everything that is to be told of a server into a response that has
+// its desired composed resources already.
+func (r Report) Write(rsp *fnv1.RunFunctionResponse) error {
+	had, s := r.World.XR.Conditions(), r.Result.Server
+	st := dittofs.ReadState(r.World.Object(names.Server).Object)
+	conditions := []Condition{accepted(r.Result, r.State)}
+	conditions = append(conditions, databaseReady(s, r.Target, had)...)
+	conditions = append(conditions, backupReady(s, r.World.Object(names.Postgres).Object, had)...)
+	conditions = append(conditions, available(s, st), progressing(s, st, r.Target))
+	write(rsp, conditions, had, true)
+	if name := r.State.AdminChanged; name != "" {
+		event(rsp, EventPasswordNotRead, "the administrator's password in Secret "+name+" has changed, and the server read it on its first start only: if it was not changed on the server too, change it there, or set the Secret back")
+	}
+
+	awaited := !r.Target.Ready || missing(r.State) || !st.Settled(s.Replicas) || s.Cluster != nil && s.Cluster.Backup.Problem != ""
 	if ttl := rsp.GetMeta().GetTtl().AsDuration(); awaited && ttl > awaitedTTL {
 		rsp.Meta.Ttl = durationpb.New(awaitedTTL)
 	}
-	return composite(rsp, w, xrStatus(w, res.Server, database, a), !database.Ready || missing(a))
+	return composite(rsp, r.World.XR, r.status(st), !r.Target.Ready || missing(r.State) || s.Undecided)
 }
 
-// Invalid writes what is to be said of a server whose spec is refused: the
+// WriteInvalid writes what is to be told of a server whose spec is refused: the
 // error, and beside it every condition that is known all the same, since
 // Crossplane turns those that are missing to Unknown.
-func Invalid(rsp *fnv1.RunFunctionResponse, w *observed.World, res server.Resolution, database pgstate.State) {
-	had := w.XR.Conditions()
-	err := Error(res.Errors)
-	s := res.Server
-	cluster := observed.Object{}
-	if s.Target.Kind == server.Percona || w.Observed(names.Postgres).Exists() {
-		cluster = clusterOf(w)
+func (r Report) WriteInvalid(rsp *fnv1.RunFunctionResponse) {
+	had, s := r.World.XR.Conditions(), r.Result.Server
+	err := Error(r.Result.Errors)
+	cluster := r.World.Object(names.Postgres).Object
+	database := r.Target
+	if s.Target.Kind == record.Percona && !cluster.Exists() {
+		database = pgstate.State{Reason: ReasonInvalidSpec, Message: "there is no database, and none is created while the spec is invalid; the condition Accepted tells what is wrong"}
 	}
-	if s.Target.Kind == server.Percona && !cluster.Exists() {
-		database = pgstate.State{Reason: ReasonInvalidSpec, Message: "there is no database, and none is created while the spec is invalid; the condition Accepted says what is wrong"}
-	}
-	s.Cluster.Backup.On = pgstate.BackupsOn(cluster)
-	var server observed.Object
-	if e := w.Existing(w.Ref(names.Server)); e.Exists() {
-		server = e.Object
-	}
-	st := dittofs.ReadState(server)
-	s.Replicas = st.Replicas
+	st := dittofs.ReadState(r.World.Object(names.Server).Object)
+	live := *s
+	live.Replicas, live.Cluster = st.Replicas, nil
 
 	conditions := []Condition{condition(TypeAccepted, false, ReasonInvalidSpec, err.Error())}
-	conditions = append(conditions, databaseReady(s, database, had)...)
-	conditions = append(conditions, backupReady(s, cluster, had)...)
-	conditions = append(conditions, available(s, st))
-	if st.Exists {
-		conditions = append(conditions, progressing(s, st, database))
+	conditions = append(conditions, databaseReady(&live, database, had)...)
+	on := cluster.Exists() && pgstate.BackupsOn(cluster)
+	if last, told := had[TypeBackupReady]; told && !on {
+		// Why there are none is not known while the spec is invalid.
+		conditions = append(conditions, condition(TypeBackupReady, last.Status == "True", last.Reason, last.Message))
 	} else {
-		conditions = append(conditions, condition(TypeProgressing, false, ReasonInvalidSpec, "nothing is created while the spec is invalid; the condition Accepted says what is wrong"))
+		conditions = append(conditions, backupReady(&live, cluster, had)...)
+	}
+	conditions = append(conditions, available(&live, st))
+	if st.Exists {
+		conditions = append(conditions, progressing(&live, st, database))
+	} else {
+		conditions = append(conditions, condition(TypeProgressing, false, ReasonInvalidSpec, "nothing is created while the spec is invalid; the condition Accepted tells what is wrong"))
 	}
 	write(rsp, conditions, had, false)
-	rsp.Results = append(rsp.Results, &fnv1.Result{
-		Severity: fnv1.Severity_SEVERITY_FATAL,
-		Message:  err.Error(),
-		Target:   fnv1.Target_TARGET_COMPOSITE.Enum(),
-	})
+	response.Fatal(rsp, err)
 }
 
-// Error is one message with every wrong field, its value and what is allowed.
+// Error returns one message with every wrong field, its value and what is allowed.
 func Error(errs field.ErrorList) error {
 	return errors.Wrap(errs.ToAggregate(), "invalid DittoServer")
 }
 
-func clusterOf(w *observed.World) observed.Object {
-	if e := w.Existing(w.Ref(names.Postgres)); e.Exists() {
-		return e.Object
-	}
-	return observed.Object{}
-}
-
 // composite writes the XR: its status, and that it is not ready while it
 // cannot be. What an earlier step said of the XR stays.
-func composite(rsp *fnv1.RunFunctionResponse, w *observed.World, status map[string]any, notReady bool) error {
+func composite(rsp *fnv1.RunFunctionResponse, of observed.XR, status v1alpha1.DittoServerStatus, notReady bool) error {
 	xr := rsp.GetDesired().GetComposite()
 	if xr == nil {
 		xr = &fnv1.Resource{}
@@ -116,12 +117,16 @@ func composite(rsp *fnv1.RunFunctionResponse, w *observed.World, status map[stri
 	}
 	f := xr.Resource.Fields
 	if f["apiVersion"] == nil {
-		f["apiVersion"] = structpb.NewStringValue(w.XR.APIVersion)
+		f["apiVersion"] = structpb.NewStringValue(of.APIVersion)
 	}
 	if f["kind"] == nil {
-		f["kind"] = structpb.NewStringValue(w.XR.Kind)
+		f["kind"] = structpb.NewStringValue(of.Kind)
 	}
-	s, err := structpb.NewStruct(status)
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
+	if err != nil {
+		return errors.Wrap(err, "cannot convert the status of the composite resource")
+	}
+	s, err := structpb.NewStruct(fields)
 	if err != nil {
 		return errors.Wrap(err, "cannot convert the status of the composite resource")
 	}
@@ -139,22 +144,21 @@ func composite(rsp *fnv1.RunFunctionResponse, w *observed.World, status map[stri
 	return nil
 }
 
-// xrStatus is the XR's status, every field of which is in the XRDs' schema. One
+// status returns the XR's status, every field of which is in the XRDs' schema. One
 // that is not, and Crossplane writes neither status nor conditions.
-func xrStatus(w *observed.World, s *server.Server, database pgstate.State, a desired.Answer) map[string]any {
-	out := map[string]any{
-		"phase":             phase(s, a.Server),
-		"replicas":          int64(a.Server.Replicas),
-		"readyReplicas":     int64(a.Server.Ready),
-		"availableReplicas": int64(a.Server.Available),
-		"endpoints":         endpoints(w, s),
-		"secrets":           map[string]any{"admin": s.Admin.SecretName, "jwt": s.JWT.SecretName},
+func (r Report) status(st dittofs.State) v1alpha1.DittoServerStatus {
+	s := r.Result.Server
+	out := v1alpha1.DittoServerStatus{
+		Phase:             phase(s, st),
+		Replicas:          st.Replicas,
+		ReadyReplicas:     st.Ready,
+		AvailableReplicas: st.Available,
+		Endpoints:         r.endpoints(),
+		Secrets:           &v1alpha1.SecretsStatus{Admin: s.Admin.Name, JWT: s.JWT.Name},
+		Database:          r.database(),
 	}
-	if s.Cluster.Wanted {
-		out["perconaClusterName"] = names.Cluster(s.Name)
-	}
-	if db := databaseStatus(s, database, a.KeptEdits); len(db) > 0 {
-		out["database"] = db
+	if s.Cluster != nil {
+		out.PerconaClusterName = names.Cluster(s.Name)
 	}
 	return out
 }
@@ -169,66 +173,53 @@ func phase(s *server.Server, st dittofs.State) string {
 	return v1alpha1.PhasePending
 }
 
-func databaseStatus(s *server.Server, st pgstate.State, kept []string) map[string]any {
-	out := map[string]any{}
-	set := func(k, v string) {
-		if v != "" {
-			out[k] = v
-		}
-	}
+func (r Report) database() *v1alpha1.DatabaseStatus {
+	s, st := r.Result.Server, r.Target
+	out := v1alpha1.DatabaseStatus{KeptEdits: r.State.KeptEdits}
 	switch s.Target.Kind {
-	case server.Percona:
-		out["clusterName"] = names.Cluster(s.Name)
-		out["secretName"] = names.ClusterCredentials(s.Name)
-		out["postgresVersion"] = int64(s.Cluster.PostgresVersion)
-		out["instances"] = int64(st.Instances)
-		out["readyInstances"] = int64(st.ReadyInstances)
-		set("state", st.ClusterState)
-		set("metadataName", s.Cluster.MetadataDatabaseName)
-		if st.Name == "" {
-			st.Name = s.Cluster.DatabaseName
+	case record.Percona:
+		out.ClusterName = names.Cluster(s.Name)
+		out.SecretName = names.ClusterCredentials(s.Name)
+		out.PostgresVersion = int32(s.Cluster.PostgresVersion) //nolint:gosec // Two digits.
+		out.Instances, out.ReadyInstances = &st.Instances, &st.ReadyInstances
+		out.State = st.ClusterState
+		out.MetadataName = s.Cluster.MetadataDatabaseName
+		// Percona's Secret may name another database than the server uses.
+		st.Name = s.Cluster.DatabaseName
+	case record.External:
+		out.SecretName = s.Target.Secret
+	case record.SQLite:
+		if len(out.KeptEdits) == 0 {
+			return nil
 		}
-	case server.External:
-		out["secretName"] = s.Target.Secret
-	case server.SQLite:
 		// A cluster that is kept may have edits all the same.
-		st = pgstate.State{}
+		return &out
 	}
-	set("host", st.Host)
-	set("name", st.Name)
-	set("user", st.User)
+	out.Host, out.Name, out.User = st.Host, st.Name, st.User
 	if p, err := strconv.ParseInt(strings.TrimSpace(st.Port), 10, 32); err == nil {
-		out["port"] = p
+		out.Port = int32(p)
 	}
-	if len(kept) > 0 {
-		l := make([]any, 0, len(kept))
-		for _, k := range kept {
-			l = append(l, k)
-		}
-		out["keptEdits"] = l
-	}
-	return out
+	return &out
 }
 
-// endpoints are where clients reach the server: the load balancer's address
+// endpoints returns where clients reach the server: the load balancer's address
 // where there is one, the Service's name otherwise.
-func endpoints(w *observed.World, s *server.Server) map[string]any {
-	at := func(r names.Resource, port int32) string {
-		host := fmt.Sprintf("%s.%s.svc", w.Ref(r).Name, s.Namespace)
-		if lbs := w.Existing(w.Ref(r)).Object.List("status", "loadBalancer", "ingress"); len(lbs) > 0 {
-			i := slices.IndexFunc(lbs, func(o observed.Object) bool { return o.String("hostname") != "" || o.String("ip") != "" })
-			if i >= 0 {
-				host = lbs[i].String("hostname")
-				if host == "" {
-					host = lbs[i].String("ip")
-				}
+func (r Report) endpoints() *v1alpha1.EndpointsStatus {
+	s := r.Result.Server
+	at := func(res names.Resource, port int32) string {
+		e := r.World.Object(res)
+		host := fmt.Sprintf("%s.%s.svc", e.Name, s.Namespace)
+		for _, lb := range e.Object.List("status", "loadBalancer", "ingress") {
+			if address := cmp.Or(lb.String("hostname"), lb.String("ip")); address != "" {
+				host = address
+				break
 			}
 		}
 		return net.JoinHostPort(host, strconv.Itoa(int(port)))
 	}
-	return map[string]any{
-		"api": "http://" + at(names.API, s.APIPort),
-		"nfs": at(names.NFS, server.NFSPort),
-		"smb": at(names.SMB, server.SMBPort),
+	return &v1alpha1.EndpointsStatus{
+		API: "http://" + at(names.API, s.APIPort),
+		NFS: at(names.NFS, server.NFSPort),
+		SMB: at(names.SMB, server.SMBPort),
 	}
 }

@@ -8,41 +8,50 @@ import (
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/desired"
-	"github.com/dittofs/function-dittoserver/internal/dittofs"
+	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/world"
 )
 
 const xr = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`
 
-func world(t *testing.T, composed map[string]string) *observed.World {
+// worldOf returns the world of an XR, with what Crossplane has composed for it.
+func worldOf(t *testing.T, xr string, composed map[string]string) world.World {
 	t.Helper()
-	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{
-		Composite: &fnv1.Resource{Resource: parse(t, xr)},
-		Resources: map[string]*fnv1.Resource{},
-	}}
-	for k, y := range composed {
-		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+	r := observed.NewReader(&fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: parse(t, xr)}}})
+	w := world.World{XR: r.XR(), Identity: world.Identity{Name: "files", Namespace: "default"}, Objects: map[names.Resource]world.Existing{}}
+	for _, ref := range kinds.Refs("files") {
+		e := world.Existing{Ref: ref, Presence: world.Absent}
+		if y, ok := composed[string(ref.Resource)]; ok {
+			e.Presence, e.Object = world.Ours, observed.FromStruct(parse(t, y))
+		}
+		w.Objects[ref.Resource] = e
 	}
-	return observed.New(req, observed.ReadXR(req), observed.Identity{Name: "files", Namespace: "default"})
+	return w
 }
 
+// resolved returns a server with a PerconaPGCluster, changed as each of the changes
+// says.
 func resolved(changes ...func(*server.Server)) *server.Server {
 	s := &server.Server{
 		Name: "files", Namespace: "default", Replicas: 1, APIPort: 8080,
-		JWT:      server.JWT{SecretName: "files-jwt-secret"},
-		Admin:    server.Admin{SecretName: "files-admin-bootstrap-credentials"},
-		Database: server.Database{Kind: server.Percona},
-		Target:   server.Database{Kind: server.Percona},
-		Cluster:  server.Cluster{Wanted: true, PostgresVersion: 16, DatabaseName: "dittofs", MetadataDatabaseName: "meta"},
+		JWT:     server.JWT{SecretKey: record.SecretKey{Name: "files-jwt-secret"}},
+		Admin:   server.Admin{SecretKey: record.SecretKey{Name: "files-admin-bootstrap-credentials"}},
+		Current: record.Database{Kind: record.Percona},
+		Target:  record.Database{Kind: record.Percona},
+		Cluster: &server.Cluster{PostgresVersion: 16, DatabaseName: "dittofs", MetadataDatabaseName: "meta"},
 	}
 	for _, c := range changes {
 		c(s)
@@ -51,18 +60,22 @@ func resolved(changes ...func(*server.Server)) *server.Server {
 }
 
 func onSQLite(s *server.Server) {
-	s.Database, s.Cluster = server.Database{Kind: server.SQLite, Path: "/x"}, server.Cluster{}
-	s.Target = s.Database
+	s.Current, s.Cluster = record.Database{Kind: record.SQLite, Path: "/x"}, nil
+	s.Target = s.Current
 }
 
 func onExternal(s *server.Server) {
-	s.Database, s.Cluster = server.Database{Kind: server.External, Secret: "pg"}, server.Cluster{}
-	s.Target = s.Database
+	s.Current, s.Cluster = record.Database{Kind: record.External, Secret: "pg"}, nil
+	s.Target = s.Current
 }
 
-var running = dittofs.State{Exists: true, Replicas: 1, Ready: 1, Available: 1, Current: true}
+const (
+	running  = `{metadata: {name: files, generation: 1}, spec: {replicas: 1}, status: {observedGeneration: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1}}`
+	starting = `{metadata: {name: files, generation: 1}, spec: {replicas: 1}, status: {}}`
+	stopped  = `{metadata: {name: files, generation: 1}, spec: {replicas: 0}, status: {observedGeneration: 1}}`
+)
 
-func TestReport(t *testing.T) {
+func TestWrite(t *testing.T) {
 	ready := pgstate.State{
 		Ready: true, Reason: "PostgreSQLReady", Message: "m", ClusterState: "ready", Instances: 2, ReadyInstances: 2, PostgresVersion: 16,
 		Host: "files-postgres-primary.default.svc", Port: "5432", Name: "dittofs", User: "dittofs",
@@ -70,7 +83,7 @@ func TestReport(t *testing.T) {
 	type args struct {
 		server   *server.Server
 		database pgstate.State
-		answer   desired.Answer
+		state    desired.State
 		composed map[string]string
 		problem  string
 		earlier  *fnv1.Resource
@@ -91,39 +104,85 @@ func TestReport(t *testing.T) {
 	}{
 		"Ready": {
 			reason: "all is well: readiness is Crossplane's to find",
-			args:   args{server: resolved(), database: ready, answer: desired.Answer{Server: running, KeptEdits: []string{"spec.image"}}},
+			args:   args{server: resolved(), database: ready, state: desired.State{KeptEdits: []string{"spec.image"}}, composed: map[string]string{"server": running}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{
 					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, PerconaClusterName: "files-postgres",
 					Database: &v1alpha1.DatabaseStatus{
 						ClusterName: "files-postgres", State: "ready", Host: "files-postgres-primary.default.svc", Port: 5432, Name: "dittofs",
 						MetadataName: "meta", User: "dittofs", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16,
-						Instances: 2, ReadyInstances: 2, KeptEdits: []string{"spec.image"},
+						Instances: ptr.To[int32](2), ReadyInstances: ptr.To[int32](2), KeptEdits: []string{"spec.image"},
 					},
 					Endpoints: endpoints, Secrets: secrets,
 				},
 				ttl: time.Minute,
 			},
 		},
+		"FixedName": {
+			reason: "the database is the server's, whichever Percona's Secret names",
+			args:   args{server: resolved(), database: pgstate.State{Ready: true, Name: "theirs"}, composed: map[string]string{"server": running}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, PerconaClusterName: "files-postgres", Endpoints: endpoints, Secrets: secrets,
+					Database: &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16, Instances: ptr.To[int32](0), ReadyInstances: ptr.To[int32](0)},
+				},
+				ttl: time.Minute,
+			},
+		},
 		"Awaited": {
 			reason: "while the database is awaited the XR is not ready, and Crossplane asks soon",
-			args: args{server: resolved(), database: pgstate.State{Reason: "PerconaPGClusterNotFound"}, answer: desired.Answer{
+			args: args{server: resolved(), database: pgstate.State{Reason: "PerconaPGClusterNotFound"}, state: desired.State{
 				LeftOut: []desired.LeftOut{{Ref: names.Ref{Resource: names.Server}, Why: desired.Awaited}},
 			}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{
 					Phase: "Pending", PerconaClusterName: "files-postgres",
-					Database:  &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16},
+					Database:  &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16, Instances: ptr.To[int32](0), ReadyInstances: ptr.To[int32](0)},
 					Endpoints: endpoints, Secrets: secrets,
 				},
 				ready: fnv1.Ready_READY_FALSE,
 				ttl:   10 * time.Second,
 			},
 		},
+		"Undecided": {
+			reason: "while it is not certain which database has its data, there is no server, and the XR is not ready",
+			args: args{server: resolved(onSQLite, func(s *server.Server) { s.Undecided = true }), database: pgstate.State{Ready: true}, state: desired.State{
+				LeftOut: []desired.LeftOut{{Ref: names.Ref{Resource: names.Server}, Why: desired.Awaited}},
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Pending", Endpoints: endpoints, Secrets: secrets},
+				ready:  fnv1.Ready_READY_FALSE,
+				ttl:    10 * time.Second,
+			},
+		},
+		"Leaving": {
+			reason: "nor while something that was deleted is not gone yet",
+			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}, state: desired.State{
+				Leaving: []names.Ref{{Resource: names.API, Kind: "Service", Name: "files-api"}},
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets},
+				ready:  fnv1.Ready_READY_FALSE,
+				ttl:    10 * time.Second,
+			},
+		},
+		"KeptCluster": {
+			reason: "a cluster that is kept beside SQLite may have edits",
+			args: args{server: resolved(onSQLite, func(s *server.Server) { s.Cluster = &server.Cluster{Kept: true} }), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}, state: desired.State{
+				KeptEdits: []string{"spec.image"},
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, PerconaClusterName: "files-postgres", Endpoints: endpoints, Secrets: secrets,
+					Database: &v1alpha1.DatabaseStatus{KeptEdits: []string{"spec.image"}},
+				},
+				ttl: time.Minute,
+			},
+		},
 		"Taken": {
 			reason: "what is in the way keeps the XR from being ready",
-			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{
-				Server: running, LeftOut: []desired.LeftOut{{Ref: names.Ref{Resource: names.API, Kind: "Service", Name: "files-api"}, Why: desired.Taken}},
+			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}, state: desired.State{
+				LeftOut: []desired.LeftOut{{Ref: names.Ref{Resource: names.API, Kind: "Service", Name: "files-api"}, Why: desired.Taken}},
 			}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets},
@@ -133,7 +192,7 @@ func TestReport(t *testing.T) {
 		},
 		"External": {
 			reason: "what the Secret says of the connection is no secret",
-			args:   args{server: resolved(onExternal), database: pgstate.State{Ready: true, Host: "pg", Port: " 6543\n", Name: "d", User: "u"}, answer: desired.Answer{Server: running}},
+			args:   args{server: resolved(onExternal), database: pgstate.State{Ready: true, Host: "pg", Port: " 6543\n", Name: "d", User: "u"}, composed: map[string]string{"server": running}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{
 					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets,
@@ -144,7 +203,7 @@ func TestReport(t *testing.T) {
 		},
 		"PortThatIsNone": {
 			reason: "what does not fit the schema is not reported: Crossplane would write no status at all",
-			args:   args{server: resolved(onExternal), database: pgstate.State{Ready: true, Host: "pg", Port: "99999999999999"}, answer: desired.Answer{Server: running}},
+			args:   args{server: resolved(onExternal), database: pgstate.State{Ready: true, Host: "pg", Port: "99999999999999"}, composed: map[string]string{"server": running}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{
 					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets,
@@ -155,7 +214,7 @@ func TestReport(t *testing.T) {
 		},
 		"Stopped": {
 			reason: "a stopped server is stopped",
-			args:   args{server: resolved(onSQLite, func(s *server.Server) { s.Replicas = 0 }), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: dittofs.State{Exists: true, Current: true}}},
+			args:   args{server: resolved(onSQLite, func(s *server.Server) { s.Replicas = 0 }), database: pgstate.State{Ready: true}, composed: map[string]string{"server": stopped}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{Phase: "Stopped", Endpoints: endpoints, Secrets: secrets},
 				ttl:    time.Minute,
@@ -163,10 +222,11 @@ func TestReport(t *testing.T) {
 		},
 		"LoadBalancers": {
 			reason: "clients reach a load balancer by its address",
-			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: running}, composed: map[string]string{
-				"nfs": `{status: {loadBalancer: {ingress: [{hostname: nfs.example.com}]}}}`,
-				"smb": `{status: {loadBalancer: {ingress: [{}, {ip: "fd00::1"}]}}}`,
-				"api": `{status: {loadBalancer: {}}}`,
+			args: args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, composed: map[string]string{
+				"server": running,
+				"nfs":    `{status: {loadBalancer: {ingress: [{hostname: nfs.example.com}]}}}`,
+				"smb":    `{status: {loadBalancer: {ingress: [{}, {ip: "fd00::1"}]}}}`,
+				"api":    `{status: {loadBalancer: {}}}`,
 			}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{
@@ -178,7 +238,7 @@ func TestReport(t *testing.T) {
 		},
 		"Starting": {
 			reason: "a pod is watched, and the Secrets that it starts with are not",
-			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: dittofs.State{Exists: true, Replicas: 1}}},
+			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, composed: map[string]string{"server": starting}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{Phase: "Pending", Replicas: 1, Endpoints: endpoints, Secrets: secrets},
 				ttl:    10 * time.Second,
@@ -186,7 +246,7 @@ func TestReport(t *testing.T) {
 		},
 		"ShortTTLStays": {
 			reason: "an Input that asks for less gets it",
-			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{}, ttl: 3 * time.Second},
+			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, state: desired.State{}, ttl: 3 * time.Second},
 			want: want{
 				status: v1alpha1.DittoServerStatus{Phase: "Pending", Endpoints: endpoints, Secrets: secrets},
 				ttl:    3 * time.Second,
@@ -194,18 +254,18 @@ func TestReport(t *testing.T) {
 		},
 		"BackupCredentialsMissing": {
 			reason: "the Secret that backups wait for is not watched",
-			args:   args{server: resolved(), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: running}, problem: "Secret s3 does not exist; create it"},
+			args:   args{server: resolved(), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}, problem: "Secret s3 does not exist; create it"},
 			want: want{
 				status: v1alpha1.DittoServerStatus{
 					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, PerconaClusterName: "files-postgres", Endpoints: endpoints, Secrets: secrets,
-					Database: &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16},
+					Database: &v1alpha1.DatabaseStatus{ClusterName: "files-postgres", Name: "dittofs", MetadataName: "meta", SecretName: "files-postgres-pguser-dittofs", PostgresVersion: 16, Instances: ptr.To[int32](0), ReadyInstances: ptr.To[int32](0)},
 				},
 				ttl: 10 * time.Second,
 			},
 		},
 		"EarlierVerdict": {
 			reason: "what an earlier step found of the XR's readiness stays",
-			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, answer: desired.Answer{Server: running}, earlier: &fnv1.Resource{Ready: fnv1.Ready_READY_TRUE}},
+			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}, earlier: &fnv1.Resource{Ready: fnv1.Ready_READY_TRUE}},
 			want: want{
 				status: v1alpha1.DittoServerStatus{Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Endpoints: endpoints, Secrets: secrets},
 				ready:  fnv1.Ready_READY_TRUE,
@@ -220,8 +280,11 @@ func TestReport(t *testing.T) {
 				ttl = time.Minute
 			}
 			rsp := &fnv1.RunFunctionResponse{Meta: &fnv1.ResponseMeta{Ttl: durationpb.New(ttl)}, Desired: &fnv1.State{Composite: tc.args.earlier}}
-			tc.args.server.Cluster.Backup.Problem = tc.args.problem
-			if err := Report(rsp, world(t, tc.args.composed), server.Resolution{Server: tc.args.server}, tc.args.database, tc.args.answer); err != nil {
+			if tc.args.problem != "" {
+				tc.args.server.Cluster.Backup.Problem = tc.args.problem
+			}
+			r := Report{World: worldOf(t, xr, tc.args.composed), Result: server.Resolution{Server: tc.args.server}, Target: tc.args.database, State: tc.args.state}
+			if err := r.Write(rsp); err != nil {
 				t.Fatal(err)
 			}
 			got := want{
@@ -230,7 +293,7 @@ func TestReport(t *testing.T) {
 				ttl:    rsp.GetMeta().GetTtl().AsDuration(),
 			}
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
-				t.Errorf("%s\nReport(...): -want, +got:\n%s", tc.reason, diff)
+				t.Errorf("%s\nWrite(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
@@ -252,23 +315,70 @@ func decode(t *testing.T, rsp *fnv1.RunFunctionResponse) v1alpha1.DittoServerSta
 	return out
 }
 
-// TestReportLeavesTheXRAlone: an earlier step may have said things of the XR.
-func TestReportLeavesTheXRAlone(t *testing.T) {
+// TestWriteLeavesTheXRAlone: an earlier step may have said things of the XR.
+func TestWriteLeavesTheXRAlone(t *testing.T) {
 	rsp := &fnv1.RunFunctionResponse{Desired: &fnv1.State{Composite: &fnv1.Resource{
 		Resource:          parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {labels: {a: b}}, status: {theirs: 1, phase: Theirs}}`),
 		ConnectionDetails: map[string][]byte{"k": []byte("v")},
 	}}}
-	if err := Report(rsp, world(t, nil), server.Resolution{Server: resolved(onSQLite)}, pgstate.State{Ready: true}, desired.Answer{Server: running}); err != nil {
+	r := Report{World: worldOf(t, xr, nil), Result: server.Resolution{Server: resolved(onSQLite)}, Target: pgstate.State{Ready: true}}
+	if err := r.Write(rsp); err != nil {
 		t.Fatal(err)
 	}
 	got := rsp.GetDesired().GetComposite()
 	s, _ := got.GetResource().AsMap()["status"].(map[string]any)
-	if s["theirs"] != 1.0 || s["phase"] != "Running" || got.GetResource().AsMap()["metadata"] == nil || string(got.GetConnectionDetails()["k"]) != "v" {
-		t.Errorf("Report(...): want what an earlier step wrote beside our status, got %v", got)
+	if s["theirs"] != 1.0 || s["phase"] != "Pending" || got.GetResource().AsMap()["metadata"] == nil || string(got.GetConnectionDetails()["k"]) != "v" {
+		t.Errorf("Write(...): want what an earlier step wrote beside our status, got %v", got)
 	}
 }
 
-func TestInvalid(t *testing.T) {
+// TestAdminChanged guards that a new password that the server does not read is news,
+// and not state: whether it was changed in the server too, nobody here knows.
+func TestAdminChanged(t *testing.T) {
+	// The XR has every condition that it is going to get, so that nothing else is news.
+	const settled = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}, status: {conditions: [
+{type: Accepted, status: "True", reason: SpecAccepted, message: everything that the spec says is applied}, {type: Available, status: "True", reason: MinimumReplicasAvailable}, {type: Progressing, status: "False", reason: ReconcileComplete}]}}`
+	const message = "the administrator's password in Secret boss has changed, and the server read it on its first start only: if it was not changed on the server too, change it there, or set the Secret back"
+	cases := map[string]struct {
+		reason string
+		state  desired.State
+		want   []*fnv1.Result
+	}{
+		"Idle":    {reason: "an idle server has no news"},
+		"Changed": {reason: "the Secret is named", state: desired.State{AdminChanged: "boss"}, want: []*fnv1.Result{{Severity: fnv1.Severity_SEVERITY_WARNING, Reason: ptr.To("PasswordNotRead"), Message: message, Target: fnv1.Target_TARGET_COMPOSITE_AND_CLAIM.Enum()}}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			rsp := &fnv1.RunFunctionResponse{Desired: &fnv1.State{}}
+			r := Report{World: worldOf(t, settled, map[string]string{"server": running}), Result: server.Resolution{Server: resolved(onSQLite)}, Target: pgstate.State{Ready: true}, State: tc.state}
+			if err := r.Write(rsp); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, rsp.GetResults(), protocmp.Transform(), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s\nevents: -want, +got:\n%s", tc.reason, diff)
+			}
+			for _, c := range rsp.GetConditions() {
+				if c.GetType() == TypeAccepted && c.GetReason() != ReasonSpecAccepted {
+					t.Errorf("%s: want no condition of it, got %v", tc.reason, c)
+				}
+			}
+		})
+	}
+}
+
+// TestWriteChangesNothing: what is reported is read by others, too.
+func TestWriteChangesNothing(t *testing.T) {
+	s := resolved(func(s *server.Server) { s.Cluster.Backup.Mode = server.BackupOn })
+	w := worldOf(t, xr, map[string]string{"server": stopped, "postgres": `{spec: {backups: {enabled: true, pgbackrest: {repos: [{name: repo1}]}}}}`})
+	errs := field.ErrorList{field.Required(field.NewPath("spec"), "x")}
+	Report{World: w, Result: server.Resolution{Server: s, Errors: errs}}.WriteInvalid(&fnv1.RunFunctionResponse{})
+	want := resolved(func(s *server.Server) { s.Cluster.Backup.Mode = server.BackupOn })
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("WriteInvalid(...) changed the server: -before, +after:\n%s", diff)
+	}
+}
+
+func TestWriteInvalid(t *testing.T) {
 	const cluster = `{metadata: {name: files-postgres, namespace: default}, spec: {postgresVersion: 16}, status: {state: ready, postgres: {size: 1, ready: 1}}}`
 	const sts = `{metadata: {name: files, generation: 1}, spec: {replicas: 1}, status: {observedGeneration: 1, updatedReplicas: 1, readyReplicas: 1}}`
 	const invalid = `invalid DittoServer: spec.replicas: Invalid value: 7: must be between 0 and 1`
@@ -283,18 +393,18 @@ func TestInvalid(t *testing.T) {
 	}{
 		"Nothing": {
 			reason:   "there is no database to speak of, and none is created",
-			server:   resolved(),
+			server:   resolved(func(s *server.Server) { s.Cluster.Backup.Mode = server.BackupOn }),
 			database: pgstate.State{Reason: "PerconaPGClusterNotFound", Message: "it is being created"},
 			want: map[string]brief{
 				"Accepted":      {"False", "InvalidSpec", invalid},
-				"DatabaseReady": {"False", "InvalidSpec", "there is no database, and none is created while the spec is invalid; the condition Accepted says what is wrong"},
+				"DatabaseReady": {"False", "InvalidSpec", "there is no database, and none is created while the spec is invalid; the condition Accepted tells what is wrong"},
 				"Available":     {"False", "NoReplicasAvailable", "the server does not exist yet"},
-				"Progressing":   {"False", "InvalidSpec", "nothing is created while the spec is invalid; the condition Accepted says what is wrong"},
+				"Progressing":   {"False", "InvalidSpec", "nothing is created while the spec is invalid; the condition Accepted tells what is wrong"},
 			},
 		},
 		"Good": {
-			reason:   "an invalid edit does not make a good database unready, nor a server that runs",
-			server:   resolved(),
+			reason:   "an invalid edit does not make a good database unready, nor a server that runs, of which the spec's number of replicas says nothing",
+			server:   resolved(func(s *server.Server) { s.Replicas = 0 }),
 			database: ready,
 			composed: map[string]string{"postgres": cluster, "server": sts},
 			want: map[string]brief{
@@ -311,7 +421,7 @@ func TestInvalid(t *testing.T) {
 			want: map[string]brief{
 				"Accepted":    {"False", "InvalidSpec", invalid},
 				"Available":   {"False", "NoReplicasAvailable", "the server does not exist yet"},
-				"Progressing": {"False", "InvalidSpec", "nothing is created while the spec is invalid; the condition Accepted says what is wrong"},
+				"Progressing": {"False", "InvalidSpec", "nothing is created while the spec is invalid; the condition Accepted tells what is wrong"},
 			},
 		},
 		"Backups": {
@@ -334,7 +444,7 @@ func TestInvalid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rsp := &fnv1.RunFunctionResponse{}
 			errs := field.ErrorList{field.Invalid(field.NewPath("spec", "replicas"), 7, "must be between 0 and 1")}
-			Invalid(rsp, world(t, tc.composed), server.Resolution{Server: tc.server, Errors: errs}, tc.database)
+			Report{World: worldOf(t, xr, tc.composed), Result: server.Resolution{Server: tc.server, Errors: errs}, Target: tc.database}.WriteInvalid(rsp)
 			got := map[string]brief{}
 			for _, c := range rsp.GetConditions() {
 				s := "False"
@@ -344,11 +454,11 @@ func TestInvalid(t *testing.T) {
 				got[c.GetType()] = brief{s, c.GetReason(), c.GetMessage()}
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("%s\nInvalid(...): -want, +got:\n%s", tc.reason, diff)
+				t.Errorf("%s\nWriteInvalid(...): -want, +got:\n%s", tc.reason, diff)
 			}
 			fatal := []*fnv1.Result{{Severity: fnv1.Severity_SEVERITY_FATAL, Message: invalid, Target: fnv1.Target_TARGET_COMPOSITE.Enum()}}
 			if diff := cmp.Diff(fatal, rsp.GetResults(), protocmp.Transform()); diff != "" {
-				t.Errorf("%s\nInvalid(...): results: -want, +got:\n%s", tc.reason, diff)
+				t.Errorf("%s\nWriteInvalid(...): results: -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -369,7 +369,7 @@ func TestNewErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer taken.Close() //nolint:errcheck // Nothing is lost.
 	cases := map[string]struct {
 		reason string
 		o      Options
@@ -387,7 +387,7 @@ func TestNewErrors(t *testing.T) {
 			tc.o.Network = "tcp"
 			s, err := New(fake{}, logging.NewNopLogger(), tc.o)
 			if s != nil {
-				defer s.listener.Close()
+				defer s.listener.Close() //nolint:errcheck // Nothing is lost.
 			}
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("%s\ngot %v, want %q", tc.reason, err, tc.want)
@@ -406,7 +406,7 @@ func get(t *testing.T, addr net.Addr, path string) (int, string) {
 	if err != nil {
 		return 0, ""
 	}
-	defer rsp.Body.Close()
+	defer rsp.Body.Close() //nolint:errcheck // Nothing is lost.
 	b, err := io.ReadAll(rsp.Body)
 	if err != nil {
 		t.Fatal(err)

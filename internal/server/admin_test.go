@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"strings"
@@ -27,32 +27,36 @@ func TestAdminOfAnEarlierServer(t *testing.T) {
 	}{
 		"New": {
 			reason: "a new server has a new database",
-			call:   call{xr: xr, answers: map[string]string{published: at(`{}`, after)}},
+			call:   call{xr: xr, answers: map[string]string{published: at(`{data: {host: eA==}}`, after)}},
 		},
 		"EarlierDatabase": {
 			reason: "the database was there before, the generated Secret is about to be made",
-			call:   call{xr: xr, answers: map[string]string{published: at(`{}`, before)}},
+			call:   call{xr: xr, answers: map[string]string{published: at(`{data: {host: eA==}}`, before)}},
 			want:   true,
 		},
-		"GeneratedAnew": {
+		"GeneratedAgain": {
 			reason: "it stands as long as the Secret is the new one",
-			call: call{xr: xr, answers: map[string]string{published: at(`{}`, before)},
+			call: call{xr: xr, answers: map[string]string{published: at(`{data: {host: eA==}}`, before)},
 				composed: map[string]string{"admin": at(`{data: {password: eA==}}`, after)}},
 			want: true,
 		},
 		"SecretKept": {
 			reason: "a Secret that is as old as the database has its password",
-			call: call{xr: xr, answers: map[string]string{published: at(`{}`, before)},
+			call: call{xr: xr, answers: map[string]string{published: at(`{data: {host: eA==}}`, before)},
 				composed: map[string]string{"admin": at(`{data: {password: eA==}}`, before)}},
 		},
 		"SecretOfTheUser": {
 			reason: "whoever names a Secret knows the password",
 			call: call{xr: xr, spec: `identity: {admin: {passwordSecretRef: {name: a}}}`,
-				answers: map[string]string{published: at(`{}`, before), "Secret/a": `{data: {password: eA==}}`}},
+				answers: map[string]string{published: at(`{data: {host: eA==}}`, before), "Secret/a": `{data: {password: eA==}}`}},
+		},
+		"MadeInAdvance": {
+			reason: "a Secret that somebody made to choose the password belongs to no database",
+			call:   call{xr: xr, answers: map[string]string{published: at(`{data: {password: eA==}}`, before)}},
 		},
 		"Preview": {
 			reason: "nothing has an age offline",
-			call:   call{answers: map[string]string{published: `{data: {}}`}},
+			call:   call{answers: map[string]string{published: `{data: {host: eA==}}`}},
 		},
 	}
 	for name, tc := range cases {

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"strings"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
 func parse(t *testing.T, y string) *structpb.Struct {
@@ -29,14 +30,65 @@ func parse(t *testing.T, y string) *structpb.Struct {
 	return s
 }
 
-func decodeYAML(t *testing.T, spec, defaults string) (Ask, []string) {
+func decodeYAML(t *testing.T, spec, defaults string) (server.Spec, []string) {
 	t.Helper()
-	a, errs := Decode(observed.FromStruct(parse(t, spec)), observed.FromStruct(parse(t, defaults)))
+	a, errs := server.Decode(observed.FromStruct(parse(t, spec)), observed.FromStruct(parse(t, defaults)))
 	out := make([]string, 0, len(errs))
 	for _, e := range errs {
 		out = append(out, e.Error())
 	}
 	return a, out
+}
+
+// TestDecodeDefaults: a typo in a default would take it from every server, and a
+// wrong value does not hide a wrong name.
+func TestDecodeDefaults(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		spec     string
+		defaults string
+		want     []string
+		unknown  []string
+	}{
+		"Unknown": {
+			reason:   "a field that no DittoServer has is an error in the defaults",
+			defaults: `{percona: {enable: true}, storge: {}}`,
+			want: []string{
+				"input.defaults.percona.enable: Forbidden: is not a field of a DittoServer's spec; check for typos",
+				"input.defaults.storge: Forbidden: is not a field of a DittoServer's spec; check for typos",
+			},
+		},
+		"UnknownBesideAWrongOne": {
+			reason:   "one message has every wrong field",
+			defaults: `{replicas: one, storge: {}}`,
+			want: []string{
+				"input.defaults.storge: Forbidden: is not a field of a DittoServer's spec; check for typos",
+				`input.defaults.replicas: Invalid value: "one": must be of type integer, not string`,
+			},
+		},
+		"UnknownInAList": {
+			reason:   "so is one of an entry of a list",
+			defaults: `{snapshotPolicies: [{share: /a, interval: 1h}, {share: /b, intervall: 1h}]}`,
+			want:     []string{"input.defaults.snapshotPolicies[1].intervall: Forbidden: is not a field of a DittoServer's spec; check for typos"},
+		},
+		"UnknownInTheXR": {
+			reason:  "in the XR it is a warning: the platform may have extended the XRD",
+			spec:    `{storge: {}}`,
+			unknown: []string{"storge"},
+			want:    []string{},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, got := decodeYAML(t, tc.spec, tc.defaults)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\nerrors: -want, +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.unknown, s.Unknown); diff != "" {
+				t.Errorf("%s\nunknown: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
 }
 
 func TestDecode(t *testing.T) {
@@ -135,7 +187,7 @@ resourceRefs: [], resourceRef: {}, writeConnectionSecretToRef: {name: s}, publis
 			if len(unknown) == 0 {
 				unknown = nil
 			}
-			if diff := cmp.Diff(tc.want, want{a.Spec, unknown}, cmp.AllowUnexported(want{})); diff != "" {
+			if diff := cmp.Diff(tc.want, want{a.DittoServerSpec, unknown}, cmp.AllowUnexported(want{})); diff != "" {
 				t.Errorf("%s\nDecode(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
@@ -252,9 +304,9 @@ func TestDecodeErrorsOfNestedValues(t *testing.T) {
 	}
 }
 
-// TestAskIsWhatSpecAndInputSay guards the invariant that the base of the merge
+// TestAskedOfPercona guards the invariant that the base of the merge
 // changes with the spec and the Input and with nothing else.
-func TestAskIsWhatSpecAndInputSay(t *testing.T) {
+func TestAskedOfPercona(t *testing.T) {
 	base, _ := decodeYAML(t, `{percona: {enabled: true, replicas: 2}}`, ``)
 	cases := map[string]struct {
 		reason   string
@@ -290,7 +342,7 @@ func TestAskIsWhatSpecAndInputSay(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			a, _ := decodeYAML(t, tc.spec, tc.defaults)
-			if got := a.Cluster == base.Cluster; got != tc.same {
+			if got := cmp.Equal(a.AskedOfPercona(), base.AskedOfPercona()); got != tc.same {
 				t.Errorf("%s: want the same ask: %t, got %t", tc.reason, tc.same, got)
 			}
 		})

@@ -1,6 +1,10 @@
 package server
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dittofs/function-dittoserver/internal/record"
+)
 
 // Built-in defaults. What is live never follows a change of them.
 const (
@@ -15,7 +19,7 @@ const (
 	// does not reconcile a cluster without it (v2.9.0 and v3.0.0).
 	DefaultBackupImage = "docker.io/percona/percona-pgbackrest:2.58.0-1"
 	// DefaultSQLitePath lies on the control-plane volume.
-	DefaultSQLitePath = ControlPlaneDir + "/controlplane.db"
+	DefaultSQLitePath = record.DefaultSQLitePath
 
 	defaultReplicas           = 1
 	defaultGracePeriodSeconds = 105
@@ -33,6 +37,8 @@ const (
 	defaultFullSchedule       = "0 2 * * *"
 	defaultIncrSchedule       = "0 * * * *"
 	defaultRetentionDays      = 7
+	defaultMetricsPort        = 9090
+	defaultMetricsPath        = "/metrics"
 )
 
 // Where the server's volumes are mounted, and the ports that a fresh server

@@ -1,12 +1,14 @@
-package server
+package server_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dittofs/function-dittoserver/internal/record"
+	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
 // TestVersionsOfWhatIsLive guards that a new default of a new function reaches
@@ -27,7 +29,12 @@ func TestVersionsOfWhatIsLive(t *testing.T) {
 	chosen := strings.Replace(clusterSpec, "2.9.0", "2.9.5", 1)
 	edited := strings.ReplaceAll(chosen, "16.10-1", "16.12-1")
 	upgraded := strings.NewReplacer("postgresVersion: 16", "postgresVersion: 17", "16.10-1", "17.9-1", "2.57.0-1", "2.58.0-1").Replace(chosen)
-	config := `{metadata: {annotations: {dittoserver.fn.crossplane.io/image: "` + old + `"}}}`
+	// The first format of the record.
+	first := `{metadata: {annotations: {dittoserver.fn.crossplane.io/image: "` + old + `", dittoserver.fn.crossplane.io/database: '{"kind":"percona"}'}}}`
+	config := config(t, record.Record{
+		Server:  &record.Server{Image: old, Database: record.Database{Kind: record.Percona}},
+		Cluster: recorded(t, chosen),
+	})
 	live := liveServer(wiredToPercona, metadataClaim+","+controlClaim)
 
 	cases := map[string]struct {
@@ -38,24 +45,45 @@ func TestVersionsOfWhatIsLive(t *testing.T) {
 		"New": {
 			reason: "what is new gets the defaults",
 			call:   call{spec: percona, answers: s3},
-			want:   versions{DefaultImage, DefaultCRVersion, pg + "16.13-1", DefaultBackupImage, 16},
+			want:   versions{server.DefaultImage, server.DefaultCRVersion, pg + "16.13-1", server.DefaultBackupImage, 16},
 		},
 		"NewAndStated": {
 			reason: "or what the spec says",
 			call:   call{spec: `image: "x:1", percona: {enabled: true, crVersion: 2.10.0, image: "pg:17.1-1", postgresVersion: 17}`},
-			want:   versions{"x:1", "2.10.0", "pg:17.1-1", DefaultBackupImage, 17},
+			want:   versions{"x:1", "2.10.0", "pg:17.1-1", server.DefaultBackupImage, 17},
 		},
 		"Recorded": {
 			reason: "what was chosen at creation stays",
 			call: call{spec: percona, answers: s3, composed: map[string]string{
-				"server": live, "config": config, "postgres": liveCluster(t, chosen, recorded(t, chosen)),
+				"server": live, "config": config, "postgres": liveCluster(t, chosen, nil),
 			}},
 			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
 		},
 		"RecordBeforeLive": {
 			reason: "an edit of the live object is not what was chosen",
 			call: call{spec: percona, answers: s3, composed: map[string]string{
-				"server": live, "config": config, "postgres": liveCluster(t, edited, recorded(t, chosen)),
+				"server": strings.Replace(live, "v0.28.0", "edited", 1), "config": config, "postgres": liveCluster(t, edited, nil),
+			}},
+			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
+		},
+		"VersionEditedByHand": {
+			reason: "a version that somebody wrote without the image of an upgrade is no upgrade",
+			call: call{spec: percona, answers: s3, composed: map[string]string{
+				"server": live, "config": config, "postgres": liveCluster(t, strings.Replace(chosen, "postgresVersion: 16", "postgresVersion: 17", 1), nil),
+			}},
+			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
+		},
+		"VersionAndImageOfAnotherEditedByHand": {
+			reason: "nor is one with the image of a third version",
+			call: call{spec: percona, answers: s3, composed: map[string]string{
+				"server": live, "config": config, "postgres": liveCluster(t, strings.NewReplacer("postgresVersion: 16", "postgresVersion: 17", "16.10-1", "18.3-1").Replace(chosen), nil),
+			}},
+			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
+		},
+		"VersionLoweredByHand": {
+			reason: "nobody upgrades to what is older",
+			call: call{spec: percona, answers: s3, composed: map[string]string{
+				"server": live, "config": config, "postgres": liveCluster(t, strings.NewReplacer("postgresVersion: 16", "postgresVersion: 15", "16.10-1", "15.17-1").Replace(chosen), nil),
 			}},
 			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
 		},
@@ -71,20 +99,34 @@ func TestVersionsOfWhatIsLive(t *testing.T) {
 			call: call{spec: percona, answers: s3, composed: map[string]string{
 				"server": live,
 				"postgres": strings.Replace(liveCluster(t, chosen, nil), `"name":"files-postgres"`,
-					`"name":"files-postgres","annotations":{"dittoserver.fn.crossplane.io/rendered":"{"}`, 1),
+					`"name":"files-postgres","annotations":{"dittoserver.fn.crossplane.io/rendered":"{","dittoserver.fn.crossplane.io/record":"{"}`, 1),
 			}},
 			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
 		},
 		"ServerGone": {
 			reason: "a StatefulSet that was deleted comes back as it was",
-			call:   call{spec: `{}`, composed: map[string]string{"config": config}},
-			want:   versions{old, DefaultCRVersion, pg + "16.13-1", DefaultBackupImage, 16},
+			call:   call{spec: percona, answers: s3, composed: map[string]string{"config": first}},
+			want:   versions{old, server.DefaultCRVersion, pg + "16.13-1", server.DefaultBackupImage, 16},
+		},
+		"AllGone": {
+			reason: "and so does a cluster, of which the ConfigMap has the record",
+			call:   call{spec: percona, answers: s3, composed: map[string]string{"config": config}},
+			want:   versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
+		},
+		"FirstFormat": {
+			reason: "the first format is read for ever",
+			call: call{spec: percona, answers: s3, composed: map[string]string{
+				"server": strings.Replace(live, "v0.28.0", "edited", 1), "config": first,
+				"postgres": strings.Replace(liveCluster(t, edited, nil), `"name":"files-postgres"`,
+					`"name":"files-postgres","annotations":{"dittoserver.fn.crossplane.io/rendered":`+encode(t, encode(t, map[string]any{"ask": "x", "spec": parse(t, chosen).AsMap()}))+`}`, 1),
+			}},
+			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
 		},
 		"Stated": {
 			reason: "what the spec says is what is asked for",
 			call: call{
 				spec: `image: "x:1", percona: {enabled: true, storageSize: 20Gi, storageClassName: fast, crVersion: 2.10.0, image: "pg:16.14-1", backup: {enabled: true, bucket: b, endpoint: e, credentialsSecretRef: {name: s3}}}`, answers: s3,
-				composed: map[string]string{"server": live, "config": config, "postgres": liveCluster(t, chosen, recorded(t, chosen))},
+				composed: map[string]string{"server": live, "config": config, "postgres": liveCluster(t, chosen, nil)},
 			},
 			want: versions{"x:1", "2.10.0", "pg:16.14-1", backup + "2.57.0-1", 16},
 		},
@@ -92,14 +134,14 @@ func TestVersionsOfWhatIsLive(t *testing.T) {
 			reason: "whoever says it",
 			call: call{
 				spec: percona, defaults: `{image: "x:1", percona: {image: "pg:16.14-1"}}`, answers: s3,
-				composed: map[string]string{"server": live, "config": config, "postgres": liveCluster(t, chosen, recorded(t, chosen))},
+				composed: map[string]string{"server": live, "config": config, "postgres": liveCluster(t, chosen, nil)},
 			},
 			want: versions{"x:1", "2.9.5", "pg:16.14-1", backup + "2.57.0-1", 16},
 		},
 		"Upgraded": {
 			reason: "what Percona's own upgrade has written is accepted, all of it",
 			call: call{spec: percona, answers: s3, composed: map[string]string{
-				"server": live, "config": config, "postgres": liveCluster(t, upgraded, recorded(t, chosen)),
+				"server": live, "config": config, "postgres": liveCluster(t, upgraded, nil),
 			}},
 			want: versions{old, "2.9.5", pg + "17.9-1", backup + "2.58.0-1", 17},
 		},
@@ -116,6 +158,9 @@ func TestVersionsOfWhatIsLive(t *testing.T) {
 			tc.call.spec = braced(tc.call.spec)
 			res := tc.call.resolve(t)
 			c := res.Server.Cluster
+			if c == nil {
+				t.Fatalf("%s\nResolve(...): want a cluster, errors: %v", tc.reason, messages(res))
+			}
 			got := versions{res.Server.Image, c.CRVersion, c.Image, c.Backup.Image, c.PostgresVersion}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s\nResolve(...): -want, +got:\n%s\nerrors: %v", tc.reason, diff, messages(res))
@@ -130,19 +175,19 @@ func TestImageThatTellsNoVersion(t *testing.T) {
 	spec := `{percona: {enabled: true, storageSize: 20Gi, storageClassName: fast, image: "pg:mine"}}`
 	off := strings.Replace(strings.Replace(clusterSpec, "enabled: true", "enabled: false", 1), "repos: [{name: repo1}]", "x: []", 1)
 	mine := strings.Replace(off, "docker.io/percona/percona-distribution-postgresql:16.10-1", "pg:mine", 1)
-	record := recorded(t, mine)
-	record.Stated = StatedImage{Image: "pg:mine", PostgresVersion: 16}
+	chosen := recorded(t, mine)
+	chosen.Stated = record.StatedImage{Image: "pg:mine", PostgresVersion: 16}
 	upgraded := strings.NewReplacer("postgresVersion: 16", "postgresVersion: 17", "pg:mine", "percona:17.9-1").Replace(mine)
 
 	first := call{spec: spec}.resolve(t)
-	if got := first.Server.Cluster.Stated; got != (StatedImage{"pg:mine", 16}) || first.Server.Cluster.Image != "pg:mine" {
+	if got := first.Server.Cluster.Stated; got != (record.StatedImage{Image: "pg:mine", PostgresVersion: 16}) || first.Server.Cluster.Image != "pg:mine" {
 		t.Errorf("a new cluster: want the image and the version that it was chosen for recorded, got %+v", got)
 	}
-	same := call{spec: spec, composed: map[string]string{"postgres": liveCluster(t, mine, record)}}.resolve(t)
+	same := call{spec: spec, composed: map[string]string{"postgres": liveCluster(t, mine, chosen)}}.resolve(t)
 	if same.Server.Cluster.Image != "pg:mine" || len(same.Held) > 0 {
 		t.Errorf("a live cluster of that version: want the image, got %s, held %v", same.Server.Cluster.Image, same.Held)
 	}
-	after := call{spec: spec, composed: map[string]string{"postgres": liveCluster(t, upgraded, record)}}.resolve(t)
+	after := call{spec: spec, composed: map[string]string{"postgres": liveCluster(t, upgraded, chosen)}}.resolve(t)
 	want := []string{"spec.percona.image: pg:mine is held at percona:17.9-1: the database's files are of PostgreSQL 17. Name an image of that version"}
 	if diff := cmp.Diff(want, after.Held); diff != "" || after.Server.Cluster.Image != "percona:17.9-1" {
 		t.Errorf("after Percona's upgrade: want the image held, got %s: -want, +got:\n%s", after.Server.Cluster.Image, diff)
@@ -159,7 +204,7 @@ func TestSizesOfWhatIsLive(t *testing.T) {
 		reason string
 		spec   string
 		live   string
-		record *Rendered
+		record *record.Cluster
 		want   string
 		held   bool
 	}{
@@ -209,52 +254,6 @@ func TestSizesOfWhatIsLive(t *testing.T) {
 	}
 }
 
-func TestLiveDatabase(t *testing.T) {
-	record := func(d Database) string {
-		b, err := json.Marshal(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprintf(`{metadata: {annotations: {dittoserver.fn.crossplane.io/database: %q}}}`, b)
-	}
-	cases := map[string]struct {
-		reason string
-		server string
-		config string
-		want   *Database
-	}{
-		"Never":       {reason: "there never was a server", config: `{data: {config.yaml: "database: {type: sqlite}"}}`},
-		"Percona":     {reason: "wired to Percona's Secret", server: liveServer(wiredToPercona, ""), want: &Database{Kind: Percona}},
-		"External":    {reason: "wired to another Secret, as it is", server: liveServer(wiredToOther, ""), want: &Database{Kind: External, Secret: "pg", SSLMode: "prefer"}},
-		"SQLite":      {reason: "wired to a file", server: liveServer(wiredToSQLite, ""), want: &Database{Kind: SQLite, Path: "/data/controlplane/controlplane.db"}},
-		"Operator":    {reason: "DATABASE_URL is read by nobody", server: liveServer(wiredByOperator, ""), want: &Database{Kind: SQLite, Path: DefaultSQLitePath}},
-		"OperatorOwn": {reason: "its file may lie elsewhere", server: liveServer(wiredByOperator, ""), config: `{data: {config.yaml: "database: {sqlite: {path: /data/store/metadata/x.db}}"}}`, want: &Database{Kind: SQLite, Path: "/data/store/metadata/x.db"}},
-		"Wins":        {reason: "what runs wins over the record", server: liveServer(wiredToSQLite, ""), config: record(Database{Kind: Percona}), want: &Database{Kind: SQLite, Path: "/data/controlplane/controlplane.db"}},
-		"Gone":        {reason: "the record says what a deleted server ran on", config: record(Database{Kind: External, Secret: "pg", HasCA: true}), want: &Database{Kind: External, Secret: "pg", HasCA: true}},
-		"Broken":      {reason: "a record that cannot be read is none", config: `{metadata: {annotations: {dittoserver.fn.crossplane.io/database: "{"}}}`},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			composed := map[string]string{}
-			if tc.server != "" {
-				composed["server"] = tc.server
-			}
-			if tc.config != "" {
-				composed["config"] = tc.config
-			}
-			// What a server is on shows in what it stays on.
-			res := call{spec: `{database: {sqlite: {path: /data/controlplane/asked.db}}}`, composed: composed}.resolve(t)
-			want := Database{Kind: SQLite, Path: "/data/controlplane/asked.db"}
-			if tc.want != nil {
-				want = *tc.want
-			}
-			if diff := cmp.Diff(want, res.Server.Database); diff != "" {
-				t.Errorf("%s\nResolve(...).Server.Database: -want, +got:\n%s", tc.reason, diff)
-			}
-		})
-	}
-}
-
 func TestExternalDatabase(t *testing.T) {
 	const spec = `{database: {type: postgres, postgresSecretRef: {name: pg, key: ignored}}}`
 	keys := func(extra string) map[string]string {
@@ -265,16 +264,16 @@ func TestExternalDatabase(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		call   call
-		want   Database
+		want   record.Database
 	}{
-		"Least":   {reason: "TLS where the database offers it", call: call{spec: spec, answers: keys("")}, want: Database{Kind: External, Secret: "pg", SSLMode: "prefer"}},
-		"SSLMode": {reason: "what the Secret says", call: call{spec: spec, answers: keys(", sslmode: eA==, port: eA==")}, want: Database{Kind: External, Secret: "pg", HasPort: true, HasSSLMode: true}},
-		"CA":      {reason: "who has a CA wants it verified", call: call{spec: spec, answers: keys(", ca.crt: eA==")}, want: Database{Kind: External, Secret: "pg", HasCA: true, SSLMode: "verify-full"}},
-		"Missing": {reason: "it may come yet", call: call{spec: spec}, want: Database{Kind: External, Secret: "pg", SSLMode: "prefer"}},
+		"Least":   {reason: "TLS where the database offers it", call: call{spec: spec, answers: keys("")}, want: record.Database{Kind: record.External, Secret: "pg", SSLMode: "prefer"}},
+		"SSLMode": {reason: "what the Secret says", call: call{spec: spec, answers: keys(", sslmode: eA==, port: eA==")}, want: record.Database{Kind: record.External, Secret: "pg", HasPort: true, HasSSLMode: true}},
+		"CA":      {reason: "who has a CA wants it verified", call: call{spec: spec, answers: keys(", ca.crt: eA==")}, want: record.Database{Kind: record.External, Secret: "pg", HasCA: true, SSLMode: "verify-full"}},
+		"Missing": {reason: "it may come yet", call: call{spec: spec}, want: record.Database{Kind: record.External, Secret: "pg", SSLMode: "prefer"}},
 		"Gone": {
 			reason: "a Secret that cannot be read for a moment changes nothing",
 			call:   call{spec: spec, composed: wired},
-			want:   Database{Kind: External, Secret: "pg", HasSSLMode: true},
+			want:   record.Database{Kind: record.External, Secret: "pg", HasSSLMode: true},
 		},
 	}
 	for name, tc := range cases {
@@ -283,8 +282,8 @@ func TestExternalDatabase(t *testing.T) {
 			if len(res.Errors)+len(res.Held) > 0 {
 				t.Fatalf("%s\nResolve(...): want nothing refused or held, got %v %v", tc.reason, messages(res), res.Held)
 			}
-			if diff := cmp.Diff(tc.want, res.Server.Database); diff != "" {
-				t.Errorf("%s\nResolve(...).Server.Database: -want, +got:\n%s", tc.reason, diff)
+			if diff := cmp.Diff(tc.want, res.Server.Current); diff != "" {
+				t.Errorf("%s\nResolve(...).Server.Current: -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
@@ -295,7 +294,7 @@ func TestBackupCredentials(t *testing.T) {
 	type want struct {
 		on      bool
 		config  string
-		keys    *S3Keys
+		keys    *server.S3Keys
 		problem string
 	}
 	const (
@@ -316,8 +315,8 @@ func TestBackupCredentials(t *testing.T) {
 		want   want
 	}{
 		"Config":   {reason: "a configuration is mounted as it is", call: call{spec: spec, answers: map[string]string{"Secret/keys": `{data: {cloud.conf: Y2FuYXJ5}}`}}, want: want{on: true, config: "keys"}},
-		"AWS":      {reason: "keys are translated", call: call{spec: spec, answers: map[string]string{"Secret/keys": aws}}, want: want{on: true, config: "files-pgbackrest-secret", keys: &S3Keys{"canary", "wordcanary"}}},
-		"S3":       {reason: "so are those of the operator's documentation, without the line break at their end", call: call{spec: spec, answers: map[string]string{"Secret/keys": s3}}, want: want{on: true, config: "files-pgbackrest-secret", keys: &S3Keys{"canary", "wordcanary"}}},
+		"AWS":      {reason: "keys are translated", call: call{spec: spec, answers: map[string]string{"Secret/keys": aws}}, want: want{on: true, config: "files-pgbackrest-secret", keys: &server.S3Keys{ID: "canary", Secret: "wordcanary"}}},
+		"S3":       {reason: "so are those of the operator's documentation, without the line break at their end", call: call{spec: spec, answers: map[string]string{"Secret/keys": s3}}, want: want{on: true, config: "files-pgbackrest-secret", keys: &server.S3Keys{ID: "canary", Secret: "wordcanary"}}},
 		"Missing":  {reason: "a Secret that does not exist would keep the database's pods from starting", call: call{spec: spec}, want: want{problem: "Secret keys does not exist; create it"}},
 		"Half":     {reason: "one key of two is none", call: call{spec: spec, answers: map[string]string{"Secret/keys": half}}, want: want{problem: "Secret keys has neither a key that ends in .conf nor AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; add them"}},
 		"Smuggled": {reason: "a line break would write an option of its own", call: call{spec: spec, answers: map[string]string{"Secret/keys": broken}}, want: want{problem: "Secret keys has a line break or another character in its keys that no S3 key has; correct it"}},
@@ -334,7 +333,7 @@ func TestBackupCredentials(t *testing.T) {
 		"Appeared": {
 			reason: "backups begin when the keys are there",
 			call:   call{spec: spec, composed: without, answers: map[string]string{"Secret/keys": aws}},
-			want:   want{on: true, config: "files-pgbackrest-secret", keys: &S3Keys{"canary", "wordcanary"}},
+			want:   want{on: true, config: "files-pgbackrest-secret", keys: &server.S3Keys{ID: "canary", Secret: "wordcanary"}},
 		},
 		"Taken": {
 			reason: "somebody else's Secret is not overwritten",
@@ -364,7 +363,7 @@ func TestBackupCredentials(t *testing.T) {
 				t.Fatalf("%s\nResolve(...): want nothing refused or held, got %v %v", tc.reason, messages(res), res.Held)
 			}
 			b := res.Server.Cluster.Backup
-			if diff := cmp.Diff(tc.want, want{b.On, b.ConfigSecret, b.Keys, b.Problem}, cmp.AllowUnexported(want{})); diff != "" {
+			if diff := cmp.Diff(tc.want, want{b.Mode.On(), b.ConfigSecret, b.Keys, b.Problem}, cmp.AllowUnexported(want{})); diff != "" {
 				t.Errorf("%s\nResolve(...): -want, +got:\n%s", tc.reason, diff)
 			}
 			said := fmt.Sprintf("%v %v %v %+v %#v", res.Held, res.Warnings, messages(res), *res.Server, res.Server.Cluster.Backup.Keys)
@@ -414,14 +413,14 @@ func TestWarnings(t *testing.T) {
 		"Username":       {reason: "the server does not read it", call: call{spec: `{identity: {admin: {username: root}}}`}, want: []string{"spec.identity.admin.username: root is ignored: the server's first administrator is always admin"}},
 		"Unbuilt": {
 			reason: "what is not built yet is named",
-			call:   call{spec: `{metrics: {enabled: true}, adapterDiscovery: {pollingInterval: 30s}, snapshotPolicies: [{share: /a, interval: 1h}]}`},
+			call:   call{spec: `{metrics: {enabled: true, serviceMonitor: {enabled: true}}, adapterDiscovery: {pollingInterval: 30s}, snapshotPolicies: [{share: /a, interval: 1h}]}`},
 			want: []string{
-				"spec.metrics: is not supported yet and is ignored: the server serves no metrics",
 				"spec.adapterDiscovery: is ignored: the Services for NFS and SMB are always composed",
 				"spec.snapshotPolicies: is not supported yet and is ignored: set the policies with dfsctl",
+				"spec.metrics.serviceMonitor: is not supported yet and is ignored: have Prometheus scrape the Service files-metrics",
 			},
 		},
-		"Unknown": {reason: "an API server that keeps unknown fields keeps typing errors", call: call{spec: `{imge: x}`}, want: []string{"spec.imge: is not a field of a DittoServer and is ignored; look for a typing error"}},
+		"Unknown": {reason: "an API server that keeps unknown fields keeps typos", call: call{spec: `{imge: x}`}, want: []string{"spec.imge: is not a field of a DittoServer and is ignored; check for typos"}},
 		"TwoDatabases": {
 			reason: "Percona wins",
 			call:   call{spec: `{percona: {enabled: true}, database: {type: sqlite, postgresSecretRef: {name: pg, key: x}}}`},
@@ -447,14 +446,6 @@ func TestWarnings(t *testing.T) {
 			reason: "the server exits on it",
 			call:   call{spec: `{identity: {jwt: {secretRef: {name: j, key: k}}}}`, answers: map[string]string{"Secret/j": `{data: {k: c2hvcnQ=}}`}},
 			want:   []string{"spec.identity.jwt.secretRef: the key k of Secret j is shorter than the 32 characters that the server asks for, and it cannot start"},
-		},
-		"AdminChanged": {
-			reason: "the server reads it once",
-			call: call{spec: `{}`, composed: map[string]string{
-				"admin":  `{metadata: {name: files-admin-bootstrap-credentials, namespace: default}, data: {password: eA==}}`,
-				"config": `{metadata: {annotations: {dittoserver.fn.crossplane.io/admin-at-first-start: "0123456789abcdef"}}}`,
-			}},
-			want: []string{"spec.identity.admin: the password in Secret files-admin-bootstrap-credentials is not the one that the server was first started with, and the server reads it on its first start only; change the password on the server itself"},
 		},
 		"KeptCluster": {
 			reason: "a database that nobody uses is a bill that somebody pays",

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"maps"
@@ -10,7 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/world"
 )
 
 const (
@@ -32,7 +35,7 @@ type call struct {
 
 // resolve resolves a spec, which has a metadata volume where it says nothing of
 // its storage, in as many rounds as it takes.
-func (c call) resolve(t *testing.T) Resolution {
+func (c call) resolve(t *testing.T) server.Resolution {
 	t.Helper()
 	spec := parse(t, c.spec).AsMap()
 	if spec["storage"] == nil {
@@ -58,17 +61,19 @@ func (c call) resolve(t *testing.T) Resolution {
 		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
 	}
 	for range 5 {
-		o := observed.ReadXR(req)
-		a, errs := Decode(o.Spec(), observed.FromStruct(parse(t, c.defaults)))
-		id, held := Identify(req, o, a, c.namespace)
-		w := observed.New(req, o, id)
-		res := Resolve(w, id, a, nil)
-		res.Errors = append(append(errs, CheckIdentity(o, id)...), res.Errors...)
+		r := observed.NewReader(req)
+		o := r.XR()
+		spec, errs := server.Decode(o.Spec(), observed.FromStruct(parse(t, c.defaults)))
+		id, held := world.Identify(r, o, kinds.Suffixes(), c.namespace)
+		id.AdoptExisting = spec.AdoptExisting
+		w := world.Read(r, o, id, kinds.Ask(id.Name, spec))
+		res := server.Resolve(spec, w)
+		res.Errors = append(append(errs, server.CheckIdentity(o, id)...), res.Errors...)
 		res.Held = append(held, res.Held...)
-		if !w.Pending() {
+		if !w.Pending {
 			return res
 		}
-		for _, k := range slices.Sorted(maps.Keys(w.Requirements().GetResources())) {
+		for _, k := range slices.Sorted(maps.Keys(w.Requirements.GetResources())) {
 			req.RequiredResources[k] = &fnv1.Resources{}
 			if y := c.answers[k]; y != "" {
 				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: parse(t, y)}}
@@ -76,10 +81,10 @@ func (c call) resolve(t *testing.T) Resolution {
 		}
 	}
 	t.Fatal("Resolve(...): still asks after five rounds, which is all that Crossplane allows")
-	return Resolution{}
+	return server.Resolution{}
 }
 
-func messages(res Resolution) []string {
+func messages(res server.Resolution) []string {
 	out := make([]string, 0, len(res.Errors))
 	for _, e := range res.Errors {
 		out = append(out, e.Error())
@@ -245,6 +250,28 @@ func TestInvalid(t *testing.T) {
 			want:   []string{`spec.logging.output: Invalid value: "/tmp/../etc/log": must be stdout, stderr or a file below /data/controlplane, /data/store/metadata or /tmp: the rest of the container is read-only`},
 		},
 
+		// Metrics.
+		"MetricsPortHigh":     {reason: "ports have 16 bits", call: call{spec: `{metrics: {enabled: true, port: 70000}}`}, want: []string{`spec.metrics.port: Invalid value: 70000: must be between 1 and 65535`}},
+		"MetricsPortZero":     {reason: "an explicit 0 is not the default", call: call{spec: `{metrics: {enabled: true, port: 0}}`}, want: []string{`spec.metrics.port: Invalid value: 0: must be between 1 and 65535`}},
+		"MetricsPortOfNFS":    {reason: "two listeners need two ports", call: call{spec: `{metrics: {enabled: true, port: 12049}}`}, want: []string{`spec.metrics.port: Invalid value: 12049: is taken: the server listens for NFS on 12049 and for SMB on 1445`}},
+		"MetricsPortOfTheAPI": {reason: "two listeners need two ports", call: call{spec: `{metrics: {enabled: true, port: 8080}}`}, want: []string{`spec.metrics.port: Invalid value: 8080: is taken: it is that of the REST API, spec.controlPlane.port`}},
+		"APIOnMetricsPort": {
+			reason: "whoever moves to it",
+			call:   call{spec: `{metrics: {enabled: true}}`, defaults: `{controlPlane: {port: 9090}}`},
+			want:   []string{`spec.metrics.port: Invalid value: 9090: is taken: it is that of the REST API, input.defaults.controlPlane.port`},
+		},
+		"MetricsPath":      {reason: "a path begins with a slash", call: call{spec: `{metrics: {enabled: true, path: metrics}}`}, want: []string{`spec.metrics.path: Invalid value: "metrics": must be the path of a URL, such as /metrics`}},
+		"MetricsPathQuery": {reason: "a query is not part of it", call: call{spec: `{metrics: {enabled: true, path: "/m?x"}}`}, want: []string{`spec.metrics.path: Invalid value: "/m?x": must be the path of a URL, such as /metrics`}},
+		"MetricsPathWild":  {reason: "a pattern of Go's router is not a path", call: call{spec: `{metrics: {enabled: true, path: "/{x}"}}`}, want: []string{`spec.metrics.path: Invalid value: "/{x}": must be the path of a URL, such as /metrics`}},
+		"MetricsToken": {
+			reason: "a reference has a name and a key",
+			call:   call{spec: `{metrics: {enabled: true, bearerTokenSecret: {}}}`},
+			want: []string{
+				`spec.metrics.bearerTokenSecret.name: Required value: the name of a Secret in the server's namespace`,
+				`spec.metrics.bearerTokenSecret.key: Required value: the key within the Secret`,
+			},
+		},
+
 		// What is not built yet and would be missed.
 		"ControlPlaneTLS": {
 			reason: "a server without the TLS that it was asked for is a downgrade in silence",
@@ -263,11 +290,6 @@ func TestInvalid(t *testing.T) {
 				`spec.identity.kerberos: Forbidden: ` + refused,
 			},
 		},
-		"MetricsToken": {
-			reason: "so are metrics for everybody",
-			call:   call{spec: `{metrics: {bearerTokenSecret: {name: t, key: k}}}`},
-			want:   []string{`spec.metrics.bearerTokenSecret: Forbidden: ` + refused},
-		},
 		"UnbuiltDefault": {
 			reason: "where the Input says it, the Input is named",
 			call:   call{spec: `{}`, defaults: `{controlPlane: {tls: true}}`},
@@ -275,8 +297,9 @@ func TestInvalid(t *testing.T) {
 		},
 
 		// The database.
-		"DatabaseType":  {reason: "there are two types", call: call{spec: `{database: {type: mysql}}`}, want: []string{`spec.database.type: Unsupported value: "mysql": supported values: "sqlite", "postgres"`}},
-		"ConfirmSwitch": {reason: "there are three databases", call: call{spec: `{database: {confirmSwitch: "yes"}}`}, want: []string{`spec.database.confirmSwitch: Unsupported value: "yes": supported values: "sqlite", "external", "percona"`}},
+		"DatabaseType":           {reason: "there are two types", call: call{spec: `{database: {type: mysql}}`}, want: []string{`spec.database.type: Unsupported value: "mysql": supported values: "sqlite", "postgres"`}},
+		"ConfirmSwitch":          {reason: "there are three databases", call: call{spec: `{database: {confirmSwitch: "yes"}}`}, want: []string{`spec.database.confirmSwitch: Invalid value: "yes": must be sqlite, external or percona, or name the database itself, such as external/SECRET`}},
+		"ConfirmSwitchOfNothing": {reason: "a name that is empty names nothing", call: call{spec: `{database: {confirmSwitch: external/}}`}, want: []string{`spec.database.confirmSwitch: Invalid value: "external/": must be sqlite, external or percona, or name the database itself, such as external/SECRET`}},
 		"PostgresWithoutSource": {
 			reason: "it would silently be SQLite",
 			call:   call{spec: `{database: {type: postgres}}`},
@@ -301,14 +324,6 @@ func TestInvalid(t *testing.T) {
 			reason: "a reference has a name",
 			call:   call{spec: `{database: {postgresSecretRef: {key: x}}}`},
 			want:   []string{`spec.database.postgresSecretRef.name: Required value: the name of a Secret in the server's namespace`},
-		},
-		"ConnectionString": {
-			reason: "the server reads single keys only, whatever the operator's documentation says",
-			call: call{
-				spec:    `{database: {postgresSecretRef: {name: pg, key: connection-string}}}`,
-				answers: map[string]string{"Secret/pg": `{metadata: {name: pg}, data: {connection-string: Y2FuYXJ5}}`},
-			},
-			want: []string{`spec.database.postgresSecretRef.name: Invalid value: "pg": the Secret has only the key connection-string, which the server cannot read; give it the keys host, port, database, user, password and, if wanted, sslmode and ca.crt`},
 		},
 
 		// The cluster.
@@ -367,14 +382,6 @@ func TestInvalid(t *testing.T) {
 			call:   call{spec: `{percona: {enabled: true, backup: {enabled: true, bucket: b, endpoint: e, credentialsSecretRef: {name: ""}}}}`},
 			want:   []string{`spec.percona.backup.credentialsSecretRef.name: Required value: the Secret with the credentials of the bucket`},
 		},
-		"BackupSecretIsOurs": {
-			reason: "the function would overwrite what it reads",
-			call: call{
-				spec:    `{percona: {enabled: true, backup: {enabled: true, bucket: b, endpoint: e, credentialsSecretRef: {name: files-pgbackrest-secret}}}}`,
-				answers: map[string]string{"Secret/files-pgbackrest-secret": `{data: {s3-key: Y2FuYXJ5, s3-key-secret: Y2FuYXJ5}}`},
-			},
-			want: []string{`spec.percona.backup.credentialsSecretRef.name: Invalid value: "files-pgbackrest-secret": is where the function puts what it translates; keep your keys in a Secret of another name`},
-		},
 
 		"FromDefaults": {
 			reason: "a value of the Input's is named there, and all are told together",
@@ -415,6 +422,9 @@ func TestValid(t *testing.T) {
 		"Daily":                     {reason: "robfig/cron's words are Percona's", call: call{spec: backup + `endpoint: e, fullSchedule: "@daily", incrSchedule: "*/5 * * * *"}}}`}},
 		"PerconaOff":                {reason: "what is off is not looked at", call: call{spec: `{percona: {enabled: false, replicas: 99, storageSize: x, backup: {enabled: true}}}`}},
 		"DisabledDirectories":       {reason: "what is not asked for is not missed", call: call{spec: `{identity: {ldap: {enabled: false, url: "ldaps://x"}, kerberos: {enabled: false}}}`}},
+		"MetricsOff":                {reason: "what is off is not looked at", call: call{spec: `{metrics: {enabled: false, port: 8080, path: x, bearerTokenSecret: {}}}`}},
+		"ConfirmSwitchByName":       {reason: "a confirmation may name the database itself", call: call{spec: `{database: {confirmSwitch: external/corp-db}}`}},
+		"ConfirmSwitchByPath":       {reason: "a file as well", call: call{spec: `{database: {confirmSwitch: sqlite/data/store/metadata/c.db}}`}},
 		"MetadataDatabase":          {reason: "a second database", call: call{spec: `{percona: {enabled: true, metadataDatabaseName: dittofs-meta}}`}},
 	}
 	for name, tc := range cases {

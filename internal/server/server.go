@@ -1,7 +1,7 @@
-// Package server resolves what a DittoServer asks for. It merges the XR over
-// the platform's defaults, validates the result, holds what contradicts what
-// exists, and answers with a Server in which nothing is left to decide:
-// builders read it and see no nil.
+// Package server resolves what a DittoServer asks for: Decode merges the XR over
+// the platform's defaults, validate checks the result by itself, and hold keeps
+// what contradicts what exists. The result is a Server in which nothing is left to
+// decide: builders read it and see no nil.
 package server
 
 import (
@@ -9,18 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/dittofs/function-dittoserver/api/v1alpha1"
-)
-
-// A DatabaseKind is a kind of control-plane database. Its values are those of
-// spec.database.confirmSwitch.
-type DatabaseKind string
-
-// The databases that a server can keep its control plane in.
-const (
-	SQLite   DatabaseKind = v1alpha1.DatabaseSourceSQLite
-	External DatabaseKind = v1alpha1.DatabaseSourceExternal
-	Percona  DatabaseKind = v1alpha1.DatabaseSourcePercona
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/record"
 )
 
 // A Server is a DittoServer with every value decided.
@@ -40,18 +30,32 @@ type Server struct {
 	APIPort        int32
 	JWT            JWT
 	Admin          Admin
-	Service        Service
-	AdapterService Service
+	Service        Exposure
+	AdapterService Exposure
 	Logging        Logging
+	Metrics        Metrics
 
-	// Database is what the server is wired to in this answer, Target what it
-	// is going to be wired to. They differ while a confirmed switch awaits the
-	// database that it goes to.
-	Database Database
-	Target   Database
+	// Current is the database that the server runs on, Target the one that it is
+	// asked to run on. They differ while a confirmed switch awaits the database that
+	// it goes to.
+	Current record.Database
+	Target  record.Database
+	// Connection is how the server reaches Current.
+	Connection Connection
+	// Undecided is true while it is not certain which database has the data of an
+	// earlier server of this name. No server is created until somebody decides.
+	Undecided bool
 
-	Cluster Cluster
+	// Cluster is nil if there is to be no PerconaPGCluster.
+	Cluster *Cluster
+
+	// Record is what is recorded, but for what is not known before the objects are
+	// built.
+	Record record.Record
 }
+
+// Salt returns what the server's public checksums are salted with.
+func (s *Server) Salt() string { return s.Namespace + "/" + s.Name }
 
 // Storage is the server's volumes.
 type Storage struct {
@@ -60,40 +64,43 @@ type Storage struct {
 	ControlPlane resource.Quantity
 	ClassName    *string // nil: the cluster's default class
 	// Claims are the live claim templates, verbatim: a StatefulSet's cannot be
-	// changed.
-	Claims []corev1.PersistentVolumeClaim
+	// changed. Empty before there is a StatefulSet.
+	Claims []map[string]any
 }
 
-// HasContent says whether there is a volume for file content.
-func (s Storage) HasContent() bool {
+// Has reports whether there is a volume of that name.
+func (s Storage) Has(volume string) bool {
 	for _, c := range s.Claims {
-		if c.Name == "content" {
+		if m, ok := c["metadata"].(map[string]any); ok && m["name"] == volume {
 			return true
 		}
 	}
-	return len(s.Claims) == 0 && s.Content != nil
+	return len(s.Claims) == 0 && (volume != names.VolumeContent || s.Content != nil)
 }
 
 // JWT is what signs the API's tokens.
 type JWT struct {
-	// Generated says that the Secret is the function's own.
+	record.SecretKey
+
+	// Generated is true if the Secret is the function's own.
 	Generated       bool
-	SecretName      string
-	SecretKey       string
 	AccessDuration  string
 	RefreshDuration string
 }
 
 // Admin is the first administrator's credentials.
 type Admin struct {
-	// Generated says that the Secret is the function's own.
-	Generated  bool
-	SecretName string
-	SecretKey  string
+	record.SecretKey
+
+	// Generated is true if the Secret is the function's own.
+	Generated bool
+	// Optional is true if the pod starts without the Secret, which the server has
+	// read and will not read again.
+	Optional bool
 }
 
-// A Service is how a Kubernetes Service is exposed.
-type Service struct {
+// An Exposure is how a Kubernetes Service is exposed.
+type Exposure struct {
 	Type        corev1.ServiceType
 	Annotations map[string]string
 }
@@ -105,33 +112,87 @@ type Logging struct {
 	Output string
 }
 
-// A Database is the control-plane database of a server.
-type Database struct {
-	Kind DatabaseKind `json:"kind"`
-	// Path of the database file, with SQLite.
-	Path string `json:"path,omitempty"`
-	// Secret with the connection, with External.
-	Secret string `json:"secret,omitempty"`
-	// What the external Secret holds beside the keys that it must hold. SSLMode
-	// is the mode to use where the Secret does not say.
-	HasPort    bool   `json:"hasPort,omitempty"`
-	HasSSLMode bool   `json:"hasSSLMode,omitempty"`
-	HasCA      bool   `json:"hasCA,omitempty"`
-	SSLMode    string `json:"sslMode,omitempty"`
+// Metrics is how the server serves metrics to Prometheus.
+type Metrics struct {
+	Enabled bool
+	Port    int32
+	Path    string
+	// Token is what a scraper has to show; the zero SecretKey for nothing.
+	Token record.SecretKey
 }
 
-// Same says whether both are the same database, however they are reached.
-func (d Database) Same(o Database) bool {
-	return d.Kind == o.Kind && d.Path == o.Path && d.Secret == o.Secret
+// A Value is a value of a connection: the value itself, or a reference to a key of
+// a Secret. The zero Value is none.
+type Value struct {
+	Value string
+	record.SecretKey
+	Optional bool
 }
+
+// A Connection is how the server reaches its database. Whoever reads it need not
+// ask which kind of database it is.
+type Connection struct {
+	// SQLitePath is the file of a database that is none of the rest.
+	SQLitePath string
+
+	URL, Host, Port, Name, User, Password, SSLMode Value
+
+	// CASecret holds the CA that signed the database's certificate under the key
+	// ca.crt; empty for none.
+	CASecret string
+	// WaitImage has psql, for an init container that waits for the database; empty
+	// for none.
+	WaitImage string
+
+	// Secret holds the values, under Keys. It is complete if it has all of them but
+	// those in MayLack.
+	Secret  string
+	Keys    []string
+	MayLack []string
+}
+
+// A BackupMode is whether and why a cluster is backed up.
+type BackupMode int
+
+// The modes of backups.
+const (
+	// BackupOff: there are none.
+	BackupOff BackupMode = iota
+	// BackupOn: the spec asks for them.
+	BackupOn
+	// BackupHeld: the spec does not ask for them any more, and they stay as they
+	// were rendered last.
+	BackupHeld
+	// BackupRemoved: they were switched off, as somebody has confirmed.
+	BackupRemoved
+)
+
+// On reports whether the cluster is composed with backups.
+func (m BackupMode) On() bool { return m == BackupOn || m == BackupHeld }
 
 // A Cluster is the PerconaPGCluster of a server.
 type Cluster struct {
-	// Wanted says that there is to be a cluster.
-	Wanted bool
-	// Kept says that the spec does not ask for the cluster any more and that it
-	// stays as it was rendered last time.
+	// Kept is true if the spec does not ask for the cluster any more. It stays as it
+	// was rendered last.
 	Kept bool
+	// Last is what was recorded of the cluster; nil if there is no record.
+	Last *record.Cluster
+	// Asked is what the spec and the Input say of the cluster.
+	Asked map[string]any
+	// NewlyAsked reports whether they say something about a field, given with dots,
+	// that they did not say last time. Before there is a record, that is all that
+	// they say.
+	NewlyAsked func(path string) bool
+	// AskChanged is true if anything that they say has changed.
+	AskChanged bool
+	// Stated is the image that they name.
+	Stated record.StatedImage
+	// Initialized is true if the database has, or may have, files. Unused is true if
+	// it is certain that no server was ever on it.
+	Initialized bool
+	Unused      bool
+	// Volume is what the first volume was made as.
+	Volume record.Volume
 
 	PostgresVersion      int
 	CRVersion            string
@@ -145,46 +206,18 @@ type Cluster struct {
 	DeleteWithServer     bool
 	DriftPolicy          string
 	Backup               Backup
-
-	// Base is what was asked for last time; nil if that is not known.
-	Base *Rendered
-	// Ask identifies what the spec and the Input alone say of the cluster.
-	Ask string
-	// Stated is the image that they name, and the major version that the
-	// cluster had when they first named it.
-	Stated StatedImage
-	States States
-}
-
-// States says which of the cluster's values the XR or the Input state, as
-// opposed to defaults.
-type States struct {
-	PostgresVersion, CRVersion, Image, Replicas, StorageSize, StorageClassName, Databases, Resources, Backup bool
-}
-
-// A StatedImage is a PostgreSQL image that somebody chose, together with the
-// major version for which it was chosen.
-type StatedImage struct {
-	Image           string `json:"image,omitempty"`
-	PostgresVersion int    `json:"postgresVersion,omitempty"`
 }
 
 // A Backup is how the cluster is backed up.
 type Backup struct {
-	// Asked says that the spec asks for backups.
-	Asked bool
-	// On says that the cluster is composed with backups.
-	On bool
-	// Kept says that backups were switched off without confirmation and stay as
-	// they were rendered last time.
-	Kept bool
-	// Removed says that switching them off was confirmed.
-	Removed bool
-	// Problem says, for a person, why there are no working credentials.
+	Mode BackupMode
+	// Problem tells a person why there are no working credentials.
 	Problem string
 
 	Image string
-	// ConfigSecret is mounted into pgBackRest's configuration; empty for none.
+	// Secret is the user's Secret with the credentials, ConfigSecret the one that
+	// is mounted into pgBackRest's configuration; empty for none.
+	Secret       string
 	ConfigSecret string
 	// Keys are to be translated into the function's own Secret; nil for none.
 	Keys *S3Keys

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,9 +17,8 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// Decode decodes a document into a pointer. It answers with the fields that
-// into does not have, sorted, and with an error for each value that cannot be
-// decoded; at turns the path of such a value into one for a person. Everything
+// Decode decodes a document into a pointer. It returns the fields that into does
+// not have, sorted, and an error for each value that cannot be decoded; at turns the path of such a value into one for a person. Everything
 // else is decoded all the same.
 func Decode(doc map[string]any, into any, at func(path []string) *field.Path) (unknown []string, errs field.ErrorList) {
 	unknown, err := decode(doc, into)
@@ -129,7 +129,35 @@ func typeName(t string) string {
 	return t
 }
 
-// Lookup is what lies at a path, nil if nothing does.
+// Has reports whether a document has the field that Decode names, which may be an
+// entry of a list, such as "spec.users[0].nam".
+func Has(doc map[string]any, field string) bool {
+	var v any = doc
+	for _, p := range strings.Split(field, ".") {
+		name, indexes, _ := strings.Cut(p, "[")
+		m, ok := v.(map[string]any)
+		if !ok {
+			return false
+		}
+		if v, ok = m[name]; !ok {
+			return false
+		}
+		for _, i := range strings.Split(strings.TrimSuffix(indexes, "]"), "][") {
+			if i == "" {
+				continue
+			}
+			n, err := strconv.Atoi(i)
+			l, ok := v.([]any)
+			if err != nil || !ok || n < 0 || n >= len(l) {
+				return false
+			}
+			v = l[n]
+		}
+	}
+	return true
+}
+
+// Lookup returns the value at a path, nil if there is none.
 func Lookup(doc map[string]any, path []string) any {
 	var v any = doc
 	for _, p := range path {

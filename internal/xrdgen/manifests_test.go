@@ -270,7 +270,7 @@ func TestBadManifests(t *testing.T) {
 		"ControlPlaneUnit":    {`{storage: {controlPlaneSize: 1.5Gi}}`, "spec.storage.controlPlaneSize", size},
 		"DatabaseType":        {`{database: {type: mysql}}`, "spec.database.type", oneOf},
 		"SQLitePath":          {`{database: {sqlite: {path: controlplane.db}}}`, "spec.database.sqlite.path", "absolute path"},
-		"ConfirmSwitch":       {`{database: {confirmSwitch: postgres}}`, "spec.database.confirmSwitch", oneOf},
+		"ConfirmSwitch":       {`{database: {confirmSwitch: postgres}}`, "spec.database.confirmSwitch", "or name the database itself"},
 		"APIPort":             {`{controlPlane: {port: 0}}`, "spec.controlPlane.port", "greater than or equal to 1"},
 		"APIPortHigh":         {`{controlPlane: {port: 65536}}`, "spec.controlPlane.port", "less than or equal to 65535"},
 		"IdentityType":        {`{identity: {type: database}}`, "spec.identity.type", oneOf},

@@ -80,7 +80,7 @@ func world(t *testing.T, dir string, fn render.Function) {
 	}
 
 	// What is asked for by name may be a composed resource.
-	exist := render.Objects(others)
+	exist := append(render.Objects{}, others...)
 	for _, o := range observed {
 		exist = append(exist, o)
 	}
@@ -88,7 +88,7 @@ func world(t *testing.T, dir string, fn render.Function) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsp, err := render.Run(context.Background(), fn, req, exist.Fetch)
+	rsp, err := render.Run(context.Background(), fn, req, exist)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +160,8 @@ func dropRecords(o *unstructured.Unstructured) {
 		a = nil
 	}
 	o.SetAnnotations(a)
+	// The Secrets that keep the record when the server is deleted.
+	unstructured.RemoveNestedField(o.Object, "metadata", "ownerReferences")
 }
 
 func manifest(t *testing.T, o *unstructured.Unstructured) string {

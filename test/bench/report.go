@@ -153,7 +153,9 @@ func (r *results) Versions() string {
 }
 
 // Command returns how to get the figures.
-func (r *results) Command() string { return "make bench" }
+func (r *results) Command() string {
+	return strings.Join(append([]string{"cd test/bench && go run ."}, os.Args[1:]...), " ")
+}
 
 // KB returns the size of a request.
 func (r *results) KB() int { return r.RequestSize / 1000 }

@@ -8,7 +8,7 @@
 real:
 	@start=$$(date +%s); \
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
-	$(GO) run ./cmd/binaries -packages "$$dir/packages" && \
+	$(BUILD) -packages "$$dir/packages" control-plane real && \
 	built=$$(date +%s) && echo "programs and packages were there after $$((built - start))s" && \
 	export DITTOSERVER_E2E_PACKAGES="$$dir/packages" DITTOSERVER_E2E_MEMORY="$$dir/memory"; \
 	status=0; \

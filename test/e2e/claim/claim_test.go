@@ -61,10 +61,21 @@ func TestClaim(t *testing.T) {
 		t.Errorf("status.phase of the claim is %q", got)
 	}
 
-	// It is deleted as a whole.
+	// It is deleted as a whole, but for its data, and the record of what was chosen.
+	record := ns.Get("configmap", "files-config").GetUID()
 	ns.Kubectl("delete", "dittoserver", "files")
 	ns.WaitGone("statefulset", "files")
 	ns.WaitGone("perconapgcluster", "files-postgres")
+
+	// A claim of its name is another XR, and takes that up nevertheless: in another
+	// database the server would start empty.
+	ns.Apply(e2e.Server("files", `{storage: {metadataSize: 1Gi}, percona: {enabled: true, storageSize: 1Gi, databaseName: other}}`))
+	ns.WaitMessage("dittoserver", "files", "Accepted", "False", "spec.percona.databaseName")
+	ns.WaitCondition("dittoserver", "files", "Accepted", "False", "ChangeHeld")
+	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
+	if got := ns.Get("configmap", "files-config").GetUID(); got != record {
+		t.Errorf("the record was made again: its UID was %s and is %s", record, got)
+	}
 }
 
 // What is wrong with a claim is said on the claim itself.

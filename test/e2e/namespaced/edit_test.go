@@ -34,6 +34,9 @@ type edit struct {
 
 	// warned is what it says of one that has no effect.
 	warned []string
+
+	// news is how an event begins that tells of it.
+	news string
 }
 
 const (
@@ -44,6 +47,7 @@ const (
 	smb      = "service/files-adapter-smb"
 	api      = "service/files-api"
 	headless = "service/files-headless"
+	metrics  = "service/files-metrics"
 )
 
 // A group of edits is for a server of its own.
@@ -70,12 +74,23 @@ var edits = map[string]group{
 	"identity": {e2e.WithSQLite, []edit{
 		{edit: `{"identity": {"type": "memory", "jwt": {"accessTokenDuration": "5m", "refreshTokenDuration": "24h"}}}`, undo: `{"identity": null}`, changes: []string{config, pod}},
 		{edit: `{"identity": {"jwt": {"secretRef": {"name": "mine", "key": "jwt"}}}}`, undo: `{"identity": null}`, changes: []string{pod}},
-		{edit: `{"identity": {"admin": {"passwordSecretRef": {"name": "mine", "key": "password"}}}}`, undo: `{"identity": null}`, changes: []string{pod}, warned: []string{"spec.identity.admin"}},
+		{edit: `{"identity": {"admin": {"passwordSecretRef": {"name": "mine", "key": "password"}}}}`, undo: `{"identity": null}`, changes: []string{pod}, news: "Warning PasswordNotRead: Pipeline step \"dittoserver\": the administrator's password in Secret mine has changed"},
 	}},
 	"network": {e2e.WithSQLite, []edit{
 		{edit: `{"controlPlane": {"port": 9090}}`, undo: `{"controlPlane": null}`, changes: []string{api, config, headless, pod}},
 		{edit: `{"service": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"service": null}`, changes: []string{api}},
 		{edit: `{"adapterServices": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"adapterServices": null}`, changes: []string{nfs, smb}},
+	}},
+	"metrics": {e2e.WithSQLite, []edit{
+		{edit: `{"metrics": {"enabled": true}}`, undo: `{"metrics": null}`, changes: []string{config, metrics, pod}},
+		{edit: `{"metrics": {"enabled": true, "bearerTokenSecret": {"name": "mine", "key": "nothing"}}}`, undo: `{"metrics": null}`, held: []string{"spec.metrics.bearerTokenSecret", "Secret mine has no key nothing"}},
+		{edit: `{"metrics": {"enabled": true, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, changes: []string{config, metrics, pod}, warned: []string{"spec.metrics.serviceMonitor"}},
+	}},
+	"metrics that are on": {`{storage: {metadataSize: 1Gi}, metrics: {enabled: true}}`, []edit{
+		// The annotations of the Service are not seen here.
+		{edit: `{"metrics": {"path": "/m"}}`, undo: `{"metrics": {"path": null}}`, changes: []string{config, pod}},
+		{edit: `{"metrics": {"port": 9091}}`, undo: `{"metrics": {"port": null}}`, changes: []string{config, metrics, pod}},
+		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}}`, undo: `{"metrics": {"bearerTokenSecret": null}}`, changes: []string{config, pod}},
 	}},
 	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
@@ -88,10 +103,10 @@ var edits = map[string]group{
 		{edit: `{"controlPlane": {"tls": true, "certSecretName": "mine", "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.tls", "spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName", "remove the field"}},
 		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
 		// With something wrong nothing else is applied either.
-		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.bearerTokenSecret"}},
+		{edit: `{"metrics": {"enabled": true, "port": 8080}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.port", "spec.controlPlane.port"}},
 	}},
 	"no effect": {e2e.WithSQLite, []edit{
-		{edit: `{"metrics": {"enabled": true, "path": "/m", "port": 9091, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, warned: []string{"spec.metrics"}},
+		{edit: `{"metrics": {"enabled": false, "path": "/m", "port": 9091}}`, undo: `{"metrics": null}`},
 		{edit: `{"adapterDiscovery": {"pollingInterval": "1m"}, "snapshotPolicies": [{"share": "/export", "interval": "1h"}]}`, undo: `{"adapterDiscovery": null, "snapshotPolicies": null}`, warned: []string{"spec.adapterDiscovery", "spec.snapshotPolicies"}},
 		{edit: `{"identity": {"admin": {"username": "root"}}}`, undo: `{"identity": null}`, warned: []string{"spec.identity.admin.username"}},
 	}},
@@ -114,7 +129,9 @@ var edits = map[string]group{
 		{edit: `{"percona": {"postgresVersion": 17}}`, undo: `{"percona": {"postgresVersion": null}}`, held: []string{"spec.percona.postgresVersion"}},
 		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:18.2-2"}}`, undo: `{"percona": {"image": null}}`, held: []string{"spec.percona.image", "of PostgreSQL 16"}},
 	}},
-	"held volumes of the database": {e2e.WithDatabase, []edit{
+	"held parts of the database": {e2e.WithDatabase, []edit{
+		// A confirmation that names another database confirms nothing.
+		{edit: `{"percona": {"enabled": false}, "database": {"postgresSecretRef": {"name": "mine", "key": "-"}, "confirmSwitch": "external/other"}}`, undo: `{"percona": {"enabled": true}, "database": null}`, held: []string{"spec.database", "set spec.database.confirmSwitch to external"}},
 		{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
 		{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
 		{edit: `{"database": {"type": "sqlite", "postgresSecretRef": {"name": "mine", "key": "jwt"}, "sqlite": {"path": "/data/controlplane/other.db"}}}`, undo: `{"database": null}`, warned: []string{"spec.database.type", "spec.database.postgresSecretRef"}},
@@ -164,7 +181,7 @@ const mySecret = `
 apiVersion: v1
 kind: Secret
 metadata: {name: mine}
-stringData: {jwt: "a key of at least thirty-two characters", password: mine, AWS_ACCESS_KEY_ID: other, AWS_SECRET_ACCESS_KEY: other}
+stringData: {jwt: "a key of at least thirty-two characters", password: mine, token: mine, AWS_ACCESS_KEY_ID: other, AWS_SECRET_ACCESS_KEY: other}
 `
 
 // There is an edit of every field that a server has.
@@ -192,9 +209,6 @@ func TestEveryFieldIsEdited(t *testing.T) {
 	// What is handed on, refused or ignored as a whole. The names and keys of
 	// Secrets are one thing each, and optional is nothing.
 	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.ldap|identity\.kerberos|metrics\.serviceMonitor)\.|\.optional$`)
-	// It is what lets held edits through, which other tests are about.
-	seen["spec.database.confirmSwitch"] = true
-
 	versions, _ := e2e.Cluster(t).Get("customresourcedefinition", "dittoservers.dittofs.dittofs.com").Value("spec", "versions").([]any)
 	properties := []string{"schema", "openAPIV3Schema", "properties", "spec"}
 	schema, ok, err := unstructured.NestedMap(versions[0].(map[string]any), properties...)
@@ -242,6 +256,15 @@ func (e edit) see(ns *e2e.Namespace, before e2e.Snapshot) {
 			ns.WaitMessage("dittoserver", "files", "Accepted", c.status, text)
 		}
 		ns.WaitCondition("dittoserver", "files", "Accepted", c.status, c.reason)
+	}
+	if e.news != "" {
+		ns.Eventually("event "+e.news, func() error {
+			events := ns.Events("DittoServer", "files")
+			if !slices.ContainsFunc(events, func(s string) bool { return strings.HasPrefix(s, e.news) }) {
+				return fmt.Errorf("there are only the events %q", events)
+			}
+			return nil
+		})
 	}
 	if len(e.changes) == 0 && len(e.refused) == 0 {
 		// That nothing happens takes a while to be seen.

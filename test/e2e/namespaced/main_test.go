@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 
 	// The main cases run on the previous minor version of Crossplane too.
 	if v := os.Getenv("E2E_CROSSPLANE"); v == "previous" {
-		o.Crossplane = binaries.CrossplanePrevious
+		o.Crossplane = binaries.CrossplanePrevious()
 	}
 
 	e2e.Main(m, o)

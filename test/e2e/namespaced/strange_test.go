@@ -110,6 +110,7 @@ func TestServersOfOneName(t *testing.T) {
 	one, two := e2e.NewNamespace(t, "one"), e2e.NewNamespace(t, "two")
 	one.Running("files", e2e.WithDatabase)
 	two.Running("files", e2e.WithDatabase)
+	two.Settle("files")
 
 	before := two.Snapshot("files")
 	one.Kubectl("delete", "dittoserver", "files")

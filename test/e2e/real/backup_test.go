@@ -1,7 +1,7 @@
 package real
 
 import (
-	"crypto/sha1" //nolint:gosec // pgBackRest's checksum.
+	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -292,7 +292,7 @@ func checksum(info string) string {
 	if len(keys) > 1 {
 		sections = append(sections, keys[0]+strings.Join(keys[1:], ",")+"}")
 	}
-	sum := sha1.Sum([]byte("{" + strings.Join(sections, ",") + "}")) //nolint:gosec // As pgBackRest.
+	sum := sha1.Sum([]byte("{" + strings.Join(sections, ",") + "}"))
 
 	return hex.EncodeToString(sum[:])
 }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 	e2e.Main(m, e2e.Options{
 		Configuration: controlplane.ConfigurationNamespaced,
-		Binaries:      []binaries.Binary{binaries.PerconaOperator, binaries.DittoFS, binaries.DFSCtl, binaries.PerconaBackRest, binaries.VersityGW},
+		Binaries:      []binaries.Binary{binaries.PerconaOperator(), binaries.DittoFS(), binaries.DFSCtl(), binaries.PerconaBackRest(), binaries.VersityGW()},
 	})
 }
 
@@ -72,7 +72,7 @@ var startNode = sync.OnceValues(func() (*node.Node, error) {
 		LogDir: filepath.Join(cp.LogDir(), "pods"),
 		Images: images,
 		Hosts:  map[string]string{publicS3: node.Gateway, privateS3: node.Gateway},
-		Ready:  node.Elect(client),
+		Ready:  patroni.Elect(client),
 
 		APIServer: controlplane.APIServerPort,
 	})

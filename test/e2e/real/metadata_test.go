@@ -62,7 +62,7 @@ func (c *client) shell(script string) {
 	c.s.t.Helper()
 
 	path := []string{}
-	for _, b := range []binaries.Binary{binaries.Kubectl, binaries.DFSCtl} {
+	for _, b := range []binaries.Binary{binaries.Kubectl(), binaries.DFSCtl()} {
 		p, err := b.Path()
 		if err != nil {
 			c.s.t.Fatal(err)

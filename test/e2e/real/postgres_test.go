@@ -22,14 +22,14 @@ func TestServerOnPostgreSQL(t *testing.T) {
 	n := parallel(t)
 
 	s := &server{Namespace: e2e.NewNamespace(t), t: t, name: "files"}
-	n.Cordon(s.Namespace.Name, s.databaseLabels())
+	n.Cordon(s.Name, s.databaseLabels())
 	told := s.watchDatabaseReady()
 	s.apply(percona)
 
 	s.waitCondition("DatabaseReady", "False", "WaitingForPostgreSQL")
 	s.Missing("statefulset", s.name)
 
-	n.Uncordon(t.Context(), s.Namespace.Name, s.databaseLabels())
+	n.Uncordon(t.Context(), s.Name, s.databaseLabels())
 	s.Wait("statefulset", s.name, nil)
 	if state := s.Get("perconapgcluster", s.name+"-postgres").String("status", "state"); state != "ready" {
 		t.Errorf("the server was created while the database was %s", state)
@@ -67,7 +67,7 @@ func (s *server) watchDatabaseReady() (told func() []string) {
 	s.t.Helper()
 
 	gvr := schema.GroupVersionResource{Group: "dittofs.dittofs.com", Version: "v1alpha1", Resource: "dittoservers"}
-	w, err := e2e.ControlPlane.Dynamic.Resource(gvr).Namespace(s.Namespace.Name).Watch(s.t.Context(), metav1.ListOptions{})
+	w, err := e2e.ControlPlane.Dynamic.Resource(gvr).Namespace(s.Name).Watch(s.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type s3 struct {
 }
 
 // privateCA is what signed the certificate of privateS3.
-var privateCA []byte //nolint:gochecknoglobals // The S3 server is one for all tests.
+var privateCA []byte
 
 func newS3(dir string) (*s3, error) {
 	s := &s3{dir: dir, publicCA: filepath.Join(dir, "public-ca.crt")}
@@ -66,7 +66,7 @@ func newS3(dir string) (*s3, error) {
 
 // start the server, on both names. It ends with the control plane.
 func (s *s3) start(logDir string) error {
-	bin, err := binaries.VersityGW.Path()
+	bin, err := binaries.VersityGW().Path()
 	if err != nil {
 		return err
 	}

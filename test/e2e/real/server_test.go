@@ -290,7 +290,7 @@ func (c *client) dfsctl(args ...string) string {
 }
 
 func (c *client) try(args ...string) (string, error) {
-	path, err := binaries.DFSCtl.Path()
+	path, err := binaries.DFSCtl().Path()
 	if err != nil {
 		return "", err
 	}

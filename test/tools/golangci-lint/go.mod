@@ -1,4 +1,4 @@
-// golangci-lint, for make lint: go tool -modfile=test/tools/golangci-lint/go.mod golangci-lint run.
+// golangci-lint, for make lint.
 
 module github.com/dittofs/function-dittoserver/test/tools/golangci-lint
 

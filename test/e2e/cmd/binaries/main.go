@@ -1,7 +1,8 @@
-// Command binaries builds the programs of a control plane, if they are not
-// built yet, and says how far it is: about half an hour on two cores the first
-// time. With -packages it builds the packages of this repository too, into a
-// folder, for several runs of tests.
+// Command binaries builds the programs of the end-to-end tests, if they are not
+// built yet, and tells how far it is: about half an hour on two cores the first
+// time. Arguments name the sets of programs that are needed, such as control-plane.
+// With -packages it builds the packages of this repository before, into a folder, for
+// several runs of tests.
 package main
 
 import (
@@ -23,12 +24,22 @@ func main() {
 	packages := flag.String("packages", "", "folder to build the packages into")
 	flag.Parse()
 
-	err := binaries.Build(ctx, os.Stdout, binaries.All()...)
-	if err == nil && *packages != "" {
-		err = controlplane.BuildPackages(ctx, os.Stdout, *packages)
-	}
-	if err != nil {
+	if err := run(ctx, *packages, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, packages string, sets []string) error {
+	bs, err := binaries.Named(sets...)
+	if err != nil {
+		return err
+	}
+	if packages != "" {
+		if err := controlplane.BuildPackages(ctx, os.Stdout, packages); err != nil {
+			return err
+		}
+	}
+
+	return binaries.Build(ctx, os.Stdout, bs...)
 }

@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
-	"github.com/dittofs/function-dittoserver/test/e2e/internal/controlplane"
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
 )
 
 // A person starts the playground, does what it says, and stops it.
 func TestPlayground(t *testing.T) {
-	if err := binaries.Build(t.Context(), os.Stdout, controlplane.PlaygroundBinaries()...); err != nil {
+	if err := binaries.Build(t.Context(), os.Stdout, binaries.ControlPlane()...); err != nil {
 		t.Fatal(err)
 	}
 	env := ownCache(t)

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/xpkg"
 )
 
@@ -33,7 +34,7 @@ func main() {
 	out := flag.String("out", "", "folder to write .xpkg files into")
 	push := flag.String("push", "", "registry and organization to push to")
 	version := flag.String("version", "v0.0.0-dev", "version of the packages")
-	arches := flag.String("arch", strings.Join(xpkg.Architectures, ","), "architectures to build the function for")
+	arches := flag.String("arch", xpkg.Architectures, "architectures to build the function for")
 	flag.Parse()
 
 	if err := run(ctx, *out, *push, *version, strings.Split(*arches, ",")); err != nil {
@@ -59,7 +60,7 @@ func run(ctx context.Context, out, push, version string, arches []string) error 
 	}
 
 	if out != "" {
-		if err := os.MkdirAll(out, 0o755); err != nil {
+		if err := disk.Dir(out); err != nil {
 			return err
 		}
 		for arch, img := range imgs {
@@ -80,7 +81,7 @@ func run(ctx context.Context, out, push, version string, arches []string) error 
 		fmt.Println("pushed", ref)
 	}
 
-	for _, c := range xpkg.Configurations {
+	for _, c := range xpkg.Configurations() {
 		img, err := xpkg.Package(filepath.Join(root, c.Folder), nil)
 		if err != nil {
 			return fmt.Errorf("cannot build %s: %w", c.Name, err)

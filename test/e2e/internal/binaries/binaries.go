@@ -18,9 +18,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 const (
@@ -29,6 +32,12 @@ const (
 	stampK8s        = "-X k8s.io/component-base/version.gitVersion=" + k8sVersion + " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
 	stampCrossplane = "-X github.com/crossplane/crossplane-runtime/v2/pkg/version.version="
 )
+
+// Tags of every build. A program with cgo is compiled from the same files then as one
+// without, but for what really is in C, so that they share what both import: two
+// thirds of Percona's operator are in Crossplane too. Without cgo they change nothing,
+// and are not part of what names a build.
+const Tags = "netgo,osusergo"
 
 // A Binary is a program that is built from a Go module.
 type Binary struct {
@@ -50,36 +59,85 @@ type Binary struct {
 
 	// CGO is whether the program needs a C compiler.
 	CGO bool
+
+	// Env is the environment variable with the path of another build of the
+	// program, which is used instead of this one.
+	Env string
 }
 
-// The programs of a control plane.
-var (
-	Etcd                  = Binary{Name: "etcd", Version: "v3.6.6", Tool: "etcd", Package: "."}
-	KubeAPIServer         = kubernetes("kube-apiserver")
-	KubeControllerManager = kubernetes("kube-controller-manager")
-	Kubectl               = kubernetes("kubectl")
+// Etcd is the store of the API server.
+func Etcd() Binary { return Binary{Name: "etcd", Version: "v3.6.6", Tool: "etcd", Package: "."} }
 
-	// CrossplaneCurrent is the version of Crossplane most tests run on,
-	// CrossplanePrevious the minor version before it.
-	CrossplaneCurrent  = crossplane("v2.4.0", "crossplane-v2.4")
-	CrossplanePrevious = crossplane("v2.3.4", "crossplane-v2.3")
+// KubeAPIServer is the API server.
+func KubeAPIServer() Binary { return kubernetes("kube-apiserver") }
 
-	// PerconaOperator is named as in its image: the API server takes the
-	// name of a client's binary for that of the field manager.
-	PerconaOperator = Binary{Name: "postgres-operator", Version: "v2.9.0", Tool: "percona", Package: "github.com/percona/percona-postgresql-operator/v2/cmd/postgres-operator", CGO: true}
+// KubeControllerManager runs the controllers that come with Kubernetes.
+func KubeControllerManager() Binary { return kubernetes("kube-controller-manager") }
 
-	CrossplaneCLI = Binary{Name: "crossplane-cli", Version: "v2.5.0", Tool: "crossplane-cli", Package: "github.com/crossplane/cli/v2/cmd/crossplane", LDFlags: stampCrossplane + "v2.5.0"}
+// Kubectl is the client.
+func Kubectl() Binary { return kubernetes("kubectl") }
 
-	// Crank is the Crossplane CLI before it moved to a repository of its own.
-	Crank = Binary{Name: "crank", Version: "v2.1.3", Tool: "crank", Package: "github.com/crossplane/crossplane/v2/cmd/crank", LDFlags: stampCrossplane + "v2.1.3"}
-)
+// CrossplaneCurrent is the version of Crossplane that most tests run on.
+func CrossplaneCurrent() Binary { return crossplane("v2.4.0", "crossplane-v2.4") }
 
-// All are the programs that the tests need, those that most tests need first.
-func All() []Binary {
-	return []Binary{
-		Etcd, KubeAPIServer, KubeControllerManager, Kubectl, CrossplaneCurrent, PerconaOperator,
-		DittoFS, DFSCtl, PerconaBackRest, VersityGW, CrossplanePrevious, CrossplaneCLI, Crank,
+// CrossplanePrevious is the minor version before it.
+func CrossplanePrevious() Binary { return crossplane("v2.3.4", "crossplane-v2.3") }
+
+// PerconaOperator is named as in its image: the API server takes the name of a
+// client's binary for that of the field manager.
+func PerconaOperator() Binary {
+	return Binary{Name: "postgres-operator", Version: "v2.9.0", Tool: "percona", Package: "github.com/percona/percona-postgresql-operator/v2/cmd/postgres-operator", CGO: true, Env: envPerconaOperator}
+}
+
+// CrossplaneCLI is the Crossplane CLI.
+func CrossplaneCLI() Binary {
+	return Binary{Name: "crossplane-cli", Version: "v2.5.0", Tool: "crossplane-cli", Package: "github.com/crossplane/cli/v2/cmd/crossplane", LDFlags: stampCrossplane + "v2.5.0"}
+}
+
+// Crank is the Crossplane CLI before it moved to a repository of its own.
+func Crank() Binary {
+	return Binary{Name: "crank", Version: "v2.1.3", Tool: "crank", Package: "github.com/crossplane/crossplane/v2/cmd/crank", LDFlags: stampCrossplane + "v2.1.3"}
+}
+
+// Sets are the programs that some tests need beside those of earlier sets, in the
+// order in which the tests come to them.
+func Sets() []Set {
+	return []Set{
+		{"control-plane", ControlPlane()},
+		{"previous", []Binary{CrossplanePrevious()}},
+		{"render", []Binary{CrossplaneCLI(), Crank()}},
+		{"real", []Binary{DittoFS(), DFSCtl(), PerconaBackRest(), VersityGW()}},
 	}
+}
+
+// A Set of programs has a name.
+type Set struct {
+	Name     string
+	Binaries []Binary
+}
+
+// ControlPlane returns the programs of a control plane of the current versions.
+func ControlPlane() []Binary {
+	return []Binary{Etcd(), KubeAPIServer(), KubeControllerManager(), Kubectl(), CrossplaneCurrent(), PerconaOperator()}
+}
+
+// Named returns the programs of the sets of those names, all of them if there are no
+// names.
+func Named(names ...string) ([]Binary, error) {
+	out, known := []Binary{}, []string{}
+	for _, s := range Sets() {
+		known = append(known, s.Name)
+		if len(names) == 0 || slices.Contains(names, s.Name) {
+			out = append(out, s.Binaries...)
+		}
+	}
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return nil, fmt.Errorf("there is no set of programs %s: %s", n, strings.Join(known, ", "))
+		}
+	}
+
+	return out, nil
 }
 
 func kubernetes(name string) Binary {
@@ -90,8 +148,30 @@ func crossplane(version, tool string) Binary {
 	return Binary{Name: "crossplane", Version: version, Tool: tool, Package: "github.com/crossplane/crossplane/v2/cmd/crossplane", LDFlags: stampCrossplane + version}
 }
 
+// other returns the path of another build of the program, if one is to be used.
+func (b Binary) other() string {
+	if b.Env == "" {
+		return ""
+	}
+
+	return os.Getenv(b.Env)
+}
+
+// String names the program and its version, or where another build of it is.
+func (b Binary) String() string {
+	if path := b.other(); path != "" {
+		return b.Name + " in " + path
+	}
+
+	return b.Name + " " + b.Version
+}
+
 // Path of the binary, whether it is built or not.
 func (b Binary) Path() (string, error) {
+	if path := b.other(); path != "" {
+		return path, nil
+	}
+
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
@@ -135,10 +215,10 @@ func (b Binary) key() (string, error) {
 	}
 
 	h := sha256.New()
-	fmt.Fprintln(h, b.Package, b.LDFlags, b.CGO)
+	_, _ = fmt.Fprintln(h, b.Package, b.LDFlags, b.CGO)
 
 	for _, f := range []string{"go.mod", "go.sum", "main.go"} {
-		data, err := os.ReadFile(filepath.Join(root, "tools", b.Tool, f))
+		data, err := disk.Read(filepath.Join(root, "tools", b.Tool, f))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", err
 		}
@@ -154,9 +234,9 @@ func Build(ctx context.Context, w io.Writer, bs ...Binary) error {
 
 	built := 0
 	for i, b := range bs {
-		fresh, err := b.build(ctx, w, fmt.Sprintf("[%d/%d] %s %s", i+1, len(bs), b.Name, b.Version))
+		fresh, err := b.build(ctx, w, fmt.Sprintf("[%d/%d] %s", i+1, len(bs), b))
 		if err != nil {
-			return fmt.Errorf("cannot build %s %s: %w", b.Name, b.Version, err)
+			return fmt.Errorf("cannot build %s: %w", b, err)
 		}
 		if fresh {
 			built++
@@ -164,7 +244,7 @@ func Build(ctx context.Context, w io.Writer, bs ...Binary) error {
 	}
 
 	if built > 0 {
-		fmt.Fprintf(w, "built %d of %d programs in %s\n", built, len(bs), time.Since(start).Round(time.Second))
+		_, _ = fmt.Fprintf(w, "built %d of %d programs in %s\n", built, len(bs), time.Since(start).Round(time.Second))
 	}
 
 	return nil
@@ -176,16 +256,18 @@ func (b Binary) build(ctx context.Context, w io.Writer, what string) (bool, erro
 		return false, err
 	}
 
-	if _, err := os.Stat(path); err == nil {
-		return false, nil
+	if _, err := os.Stat(path); err == nil || b.other() != "" {
+		return false, err
 	}
 
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := disk.Dir(filepath.Dir(path)); err != nil {
 		return false, err
 	}
 
 	// Another run may be building the same thing at this moment.
-	unlock, err := lock(filepath.Dir(path) + ".lock")
+	unlock, err := lock(filepath.Dir(path)+".lock", func() {
+		_, _ = fmt.Fprintf(w, "%s: another run builds it, waiting\n", what)
+	})
 	if err != nil {
 		return false, err
 	}
@@ -201,7 +283,7 @@ func (b Binary) build(ctx context.Context, w io.Writer, what string) (bool, erro
 	}
 	dir := filepath.Join(root, "tools", b.Tool)
 
-	fmt.Fprintf(w, "%s: getting its modules\n", what)
+	_, _ = fmt.Fprintf(w, "%s: getting its modules\n", what)
 	start := time.Now()
 
 	total, err := goTool(ctx, dir, "list", "-deps", b.Package)
@@ -212,7 +294,7 @@ func (b Binary) build(ctx context.Context, w io.Writer, what string) (bool, erro
 	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
 	defer os.Remove(tmp) //nolint:errcheck // It is renamed if all goes well.
 
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-ldflags", "-s -w "+b.LDFlags, "-o", tmp, b.Package)
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-tags", Tags, "-ldflags", "-s -w "+b.LDFlags, "-o", tmp, b.Package) //nolint:gosec // All of it is in this package.
 	cmd.Dir = dir
 	cmd.Env = b.env()
 
@@ -230,7 +312,7 @@ func (b Binary) build(ctx context.Context, w io.Writer, what string) (bool, erro
 		return false, err
 	}
 
-	fmt.Fprintf(w, "%s: built in %s\n", what, time.Since(start).Round(time.Second))
+	_, _ = fmt.Fprintf(w, "%s: built in %s\n", what, time.Since(start).Round(time.Second))
 
 	return true, nil
 }
@@ -287,15 +369,20 @@ func goTool(ctx context.Context, dir string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// lock waits for the exclusive lock of a file. The kernel releases it with the
-// process, so a killed run leaves none behind.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+// lock waits for the exclusive lock of a file, and calls waits if another process has
+// it. The kernel releases it with the process, so a killed run leaves none behind.
+func lock(path string, waits func()) (unlock func(), err error) {
+	f, err := disk.Open(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
 
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		waits()
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (p *progress) tick(every time.Duration) (stop func()) {
 				return
 			case <-t.C:
 				p.mu.Lock()
-				fmt.Fprintf(p.w, "%s: %d of at most %d packages, %s\n", p.what, p.done, p.total, time.Since(p.start).Round(time.Second))
+				_, _ = fmt.Fprintf(p.w, "%s: %d of at most %d packages, %s\n", p.what, p.done, p.total, time.Since(p.start).Round(time.Second))
 				p.mu.Unlock()
 			}
 		}

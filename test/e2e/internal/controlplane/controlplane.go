@@ -24,11 +24,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // Options of a control plane.
 type Options struct {
-	// Crossplane that is run, binaries.CrossplaneCurrent by default.
+	// Crossplane that is run, binaries.CrossplaneCurrent() by default.
 	Crossplane binaries.Binary
 
 	// NoPercona leaves out Percona's operator and its CRDs.
@@ -66,7 +67,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	}
 
 	if o.Crossplane.Name == "" {
-		o.Crossplane = binaries.CrossplaneCurrent
+		o.Crossplane = binaries.CrossplaneCurrent()
 	}
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -78,7 +79,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if err := furnish(dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
+	if err := disk.Dir(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
 
@@ -87,10 +88,10 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 		do   func(context.Context) error
 	}{
 		{"registry", func(ctx context.Context) error { return errors.Join(cp.startRegistry(ctx), cp.pushPackages(ctx)) }},
-		{"Kubernetes API server " + binaries.KubeAPIServer.Version, cp.startKubernetes},
+		{"Kubernetes API server " + binaries.KubeAPIServer().Version, cp.startKubernetes},
 		{"kubelet", cp.startKubelet},
 		{"Crossplane " + o.Crossplane.Version, cp.installCrossplane},
-		{"Percona operator " + binaries.PerconaOperator.Version, func(ctx context.Context) error {
+		{"Percona operator, " + binaries.PerconaOperator().String(), func(ctx context.Context) error {
 			if o.NoPercona {
 				return nil
 			}
@@ -111,6 +112,9 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 // with the first process of the namespaces.
 func (cp *ControlPlane) Stop() { cp.stopping.Store(true) }
 
+// Crossplane that runs.
+func (cp *ControlPlane) Crossplane() binaries.Binary { return cp.opts.Crossplane }
+
 // Kubeconfig is the path of an administrator's kubeconfig, good for inside.
 func (cp *ControlPlane) Kubeconfig() string { return filepath.Join(cp.run, "kubeconfig") }
 
@@ -126,7 +130,7 @@ func (cp *ControlPlane) Log(pattern string) (string, error) {
 
 	out := ""
 	for _, f := range files {
-		data, err := os.ReadFile(f)
+		data, err := disk.Read(f)
 		if err != nil {
 			return "", err
 		}
@@ -140,7 +144,7 @@ func (cp *ControlPlane) Log(pattern string) (string, error) {
 func (cp *ControlPlane) AuditLog() string { return filepath.Join(cp.dir, "log", "audit.jsonl") }
 
 func (cp *ControlPlane) say(format string, args ...any) {
-	fmt.Fprintf(cp.opts.Progress, "[%5.1fs] %s\n", time.Since(cp.start0).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(cp.opts.Progress, "[%5.1fs] %s\n", time.Since(cp.start0).Seconds(), fmt.Sprintf(format, args...))
 }
 
 func (cp *ControlPlane) connect() error {
@@ -161,14 +165,14 @@ func (cp *ControlPlane) connect() error {
 
 // Kubectl runs kubectl as an administrator. An error holds what kubectl says.
 func (cp *ControlPlane) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	path, err := binaries.Kubectl.Path()
+	path, err := binaries.Kubectl().Path()
 	if err != nil {
 		return "", err
 	}
 
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // A binary that was built for this.
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig(), "HOME="+cp.run, "GOGC=off")
+	cmd.Env = cp.environment()
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 
@@ -177,6 +181,26 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, stdin string, args ...strin
 	}
 
 	return stdout.String() + stderr.String(), nil
+}
+
+// Shell runs a command line that somebody is told to type, with kubectl being an
+// administrator's, and returns what it prints.
+func (cp *ControlPlane) Shell(ctx context.Context, command string) (string, error) {
+	kubectl, err := binaries.Kubectl().Path()
+	if err != nil {
+		return "", err
+	}
+
+	cmd := exec.CommandContext(ctx, "sh", "-ec", command)
+	cmd.Env = append(cp.environment(), "PATH="+filepath.Dir(kubectl)+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+
+	return string(out), err
+}
+
+// environment of kubectl.
+func (cp *ControlPlane) environment() []string {
+	return append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig(), "HOME="+cp.run, "GOGC=off")
 }
 
 // apply server-side: the CRDs are too big for the annotation that a client-side

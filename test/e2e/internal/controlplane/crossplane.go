@@ -19,18 +19,20 @@ import (
 // SystemNamespace is where Crossplane is installed.
 const SystemNamespace = "crossplane-system"
 
-// chartValues differ from the chart's defaults in nothing but what follows from
-// all pods sharing one network, and from there being one replica of each.
-var chartValues = map[string]any{
-	"leaderElection":     false,
-	"deploymentStrategy": "Recreate",
-	"args":               []any{"--debug"},
-	"webhooks":           map[string]any{"port": webhookPort},
-	"readiness":          map[string]any{"port": "8091"},
-	"extraEnvVarsCrossplane": map[string]any{
-		"METRICS_PORT": "8090",
-	},
-	"rbacManager": map[string]any{"leaderElection": false, "args": []any{"--debug"}},
+// chartValues returns what differs from the chart's defaults: what follows
+// from all pods sharing one network, and from there being one replica of each.
+func chartValues() map[string]any {
+	return map[string]any{
+		"leaderElection":     false,
+		"deploymentStrategy": "Recreate",
+		"args":               []any{"--debug"},
+		"webhooks":           map[string]any{"port": webhookPort},
+		"readiness":          map[string]any{"port": "8091"},
+		"extraEnvVarsCrossplane": map[string]any{
+			"METRICS_PORT": "8090",
+		},
+		"rbacManager": map[string]any{"leaderElection": false, "args": []any{"--debug"}},
+	}
 }
 
 // webhookPort instead of the 9443 that the chart fixes and functions use too.
@@ -54,7 +56,7 @@ func (cp *ControlPlane) installCrossplane(ctx context.Context) error {
 	}
 	chart.Metadata.AppVersion = strings.TrimPrefix(cp.opts.Crossplane.Version, "v")
 
-	values, err := chartutil.ToRenderValues(chart, chartValues, chartutil.ReleaseOptions{Name: "crossplane", Namespace: SystemNamespace, IsInstall: true}, chartutil.DefaultCapabilities)
+	values, err := chartutil.ToRenderValues(chart, chartValues(), chartutil.ReleaseOptions{Name: "crossplane", Namespace: SystemNamespace, IsInstall: true}, chartutil.DefaultCapabilities)
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 const (
@@ -71,13 +71,13 @@ func (i *image) probes(ip string, c corev1.Container) []string {
 	return addrs
 }
 
-func (cp *ControlPlane) startRegistry(context.Context) error {
-	l, err := net.Listen("tcp", Registry)
+func (cp *ControlPlane) startRegistry(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", Registry)
 	if err != nil {
 		return err
 	}
 
-	f, err := os.Create(filepath.Join(cp.dir, "log", "registry.log"))
+	f, err := disk.Open(filepath.Join(cp.dir, "log", "registry.log"), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func pull(ctx context.Context, ref, root string) (*image, error) {
 		}
 
 		path := filepath.Join(root, filepath.Clean("/"+h.Name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := disk.Dir(filepath.Dir(path)); err != nil {
 			return nil, err
 		}
 
@@ -181,7 +181,7 @@ func pull(ctx context.Context, ref, root string) (*image, error) {
 			return nil, err
 		}
 
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, h.FileInfo().Mode().Perm())
+		f, err := disk.Open(path, os.O_CREATE|os.O_WRONLY, h.FileInfo().Mode().Perm())
 		if err != nil {
 			return nil, err
 		}
@@ -213,92 +213,40 @@ func (cp *ControlPlane) crossplaneImage(root string) (*image, error) {
 		filepath.Join(src, "cluster/crds"): "crds",
 		filepath.Join(src, "cluster/webhookconfigurations"): "webhookconfigurations",
 	} {
-		if err := bind(from, filepath.Join(root, to)); err != nil {
+		if err := bindOnce(from, filepath.Join(root, to)); err != nil {
 			return nil, err
 		}
 	}
 
-	return &image{entrypoint: []string{"/usr/local/bin/crossplane"}}, tmp(root)
+	return &image{entrypoint: []string{"/usr/local/bin/crossplane"}}, disk.Shared(filepath.Join(root, "tmp"))
 }
 
 func (cp *ControlPlane) perconaImage(root string) (*image, error) {
-	bin, err := binaries.PerconaOperator.Path()
+	bin, err := binaries.PerconaOperator().Path()
 	if err != nil {
 		return nil, err
 	}
 
-	if err := bind(bin, filepath.Join(root, "usr/local/bin/postgres-operator")); err != nil {
+	if err := bindOnce(bin, filepath.Join(root, "usr/local/bin/postgres-operator")); err != nil {
 		return nil, err
 	}
 
 	// It parses SQL in C, and needs the machine's C library for it.
 	for _, lib := range []string{"/lib", "/lib64", "/usr/lib", "/usr/lib64"} {
-		if err := mirror(lib, root); err != nil {
+		if err := disk.Mirror(lib, root, bindOnce); err != nil {
 			return nil, err
 		}
 	}
 
-	return &image{entrypoint: []string{"/usr/local/bin/postgres-operator"}, apart: true}, tmp(root)
+	return &image{entrypoint: []string{"/usr/local/bin/postgres-operator"}, apart: true}, disk.Shared(filepath.Join(root, "tmp"))
 }
 
-// mirror a folder of the machine, which may be a link to another, in a root
-// folder.
-func mirror(path, root string) error {
-	fi, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-
-	to := filepath.Join(root, path)
-	if fi.Mode()&os.ModeSymlink == 0 {
-		return bind(path, to)
-	}
-
-	link, err := os.Readlink(path)
-	if err != nil {
-		return err
-	}
-	if err := os.Symlink(link, to); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-
-	return nil
-}
-
-// bind makes a file or folder appear at a second place, once.
-func bind(from, to string) error {
-	fi, err := os.Stat(from)
-	if err != nil {
-		return err
-	}
-
+// bindOnce makes a file or folder appear at a second place, unless an earlier run of
+// the container has done so.
+func bindOnce(from, to string) error {
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
 
-	if fi.IsDir() {
-		err = os.MkdirAll(to, 0o755)
-	} else if err = os.MkdirAll(filepath.Dir(to), 0o755); err == nil {
-		err = os.WriteFile(to, nil, 0o755)
-	}
-	if err != nil {
-		return err
-	}
-
-	if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("cannot mount %s: %w", from, err)
-	}
-
-	return nil
-}
-
-func tmp(root string) error {
-	if err := os.MkdirAll(filepath.Join(root, "tmp"), 0o777); err != nil {
-		return err
-	}
-
-	return os.Chmod(filepath.Join(root, "tmp"), 0o777)
+	return disk.Bind(from, to)
 }

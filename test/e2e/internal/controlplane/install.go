@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // Configuration packages.
@@ -41,7 +42,7 @@ func (cp *ControlPlane) Install(ctx context.Context, configuration string) error
 		return err
 	}
 
-	rbac, err := os.ReadFile(filepath.Join(root, "example", "rbac.yaml"))
+	rbac, err := disk.Read(filepath.Join(root, "example", "rbac.yaml"))
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (cp *ControlPlane) applyExample(ctx context.Context) error {
 		return err
 	}
 
-	data, err := os.ReadFile(filepath.Join(root, "example", "percona.yaml"))
+	data, err := disk.Read(filepath.Join(root, "example", "percona.yaml"))
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // A Kubelet stands in for the nodes of a cluster. Containers of images that it
@@ -30,6 +32,14 @@ import (
 // a root folder of its own that is made from the image and the pod's volumes.
 // All others, which are those of databases and DittoFS servers, it only
 // pretends to run, and only where it is told to.
+//
+// It is not the one of package node, which runs those others for real, as a node
+// does: every pod in a network of its own, every container as its own user, with
+// devices and read-only mounts. That takes root and iproute2. This one has to do
+// without, since the control plane also starts for a user who may only make a user
+// namespace: there is one user in it, and mounts of the machine cannot be made
+// read-only. Its pods share the network of the control plane, where the tests and the
+// API server reach them. What the two do alike is in package disk.
 type Kubelet struct {
 	cp *ControlPlane
 
@@ -260,7 +270,7 @@ func (k *Kubelet) run(ctx context.Context, rp *runningPod) error {
 // the context, and calls up when it listens where its probes look.
 func (k *Kubelet) runContainer(ctx context.Context, rp *runningPod, c corev1.Container, up func() error) error {
 	root := filepath.Join(k.cp.run, "pods", rp.pod.Name, c.Name)
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	if err := disk.Dir(root); err != nil {
 		return err
 	}
 
@@ -306,7 +316,7 @@ func (k *Kubelet) runContainer(ctx context.Context, rp *runningPod, c corev1.Con
 
 	start := k.cp.start
 	if img.apart {
-		start = k.cp.startApart
+		start = func(name string, cmd *exec.Cmd) (*process, error) { return k.cp.startApart(ctx, name, cmd) }
 	}
 	p, err := start(rp.pod.Name+"."+c.Name, cmd)
 	if err != nil {
@@ -386,22 +396,21 @@ func (k *Kubelet) mountVolumes(ctx context.Context, pod *corev1.Pod, c corev1.Co
 			continue
 		}
 
-		files, err := k.volume(ctx, pod, pod.Spec.Volumes[i])
+		content, err := k.volume(ctx, pod, pod.Spec.Volumes[i])
 		if err != nil {
 			return fmt.Errorf("volume %s: %w", m.Name, err)
 		}
 
 		dir := filepath.Join(root, m.MountPath)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		mkdir := disk.Dir
+		if pod.Spec.Volumes[i].EmptyDir != nil {
+			mkdir = disk.Shared
+		}
+		if err := mkdir(dir); err != nil {
 			return err
 		}
-		if pod.Spec.Volumes[i].EmptyDir != nil {
-			if err := os.Chmod(dir, 0o777); err != nil {
-				return err
-			}
-		}
-		for name, data := range files {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+		for name, data := range content {
+			if err := disk.Write(filepath.Join(dir, name), data); err != nil {
 				return err
 			}
 		}
@@ -412,7 +421,7 @@ func (k *Kubelet) mountVolumes(ctx context.Context, pod *corev1.Pod, c corev1.Co
 
 func (k *Kubelet) volume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) (map[string][]byte, error) {
 	core := k.cp.Client.CoreV1()
-	files := map[string][]byte{}
+	content := map[string][]byte{}
 
 	switch {
 	case v.Secret != nil:
@@ -428,7 +437,7 @@ func (k *Kubelet) volume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) 
 			if !ok {
 				return nil, fmt.Errorf("secret %s has no key %s", s.Name, i.Key)
 			}
-			files[i.Path] = data
+			content[i.Path] = data
 		}
 
 	case v.Projected != nil:
@@ -444,7 +453,7 @@ func (k *Kubelet) volume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) 
 				if err != nil {
 					return nil, err
 				}
-				files[src.ServiceAccountToken.Path] = []byte(token.Status.Token)
+				content[src.ServiceAccountToken.Path] = []byte(token.Status.Token)
 
 			case src.ConfigMap != nil:
 				cm, err := core.ConfigMaps(pod.Namespace).Get(ctx, src.ConfigMap.Name, metav1.GetOptions{})
@@ -452,20 +461,20 @@ func (k *Kubelet) volume(ctx context.Context, pod *corev1.Pod, v corev1.Volume) 
 					return nil, err
 				}
 				for _, i := range src.ConfigMap.Items {
-					files[i.Path] = []byte(cm.Data[i.Key])
+					content[i.Path] = []byte(cm.Data[i.Key])
 				}
 
 			case src.DownwardAPI != nil:
 				for _, i := range src.DownwardAPI.Items {
 					if i.FieldRef != nil && i.FieldRef.FieldPath == "metadata.namespace" {
-						files[i.Path] = []byte(pod.Namespace)
+						content[i.Path] = []byte(pod.Namespace)
 					}
 				}
 			}
 		}
 	}
 
-	return files, nil
+	return content, nil
 }
 
 // writeHosts stands in for the cluster's DNS: it writes the Services that
@@ -495,10 +504,10 @@ func (k *Kubelet) writeHosts(ctx context.Context) error {
 	}
 
 	for _, root := range roots {
-		if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		if err := disk.Dir(filepath.Join(root, "etc")); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(root, "etc", "hosts"), []byte(hosts.String()), 0o644); err != nil {
+		if err := disk.Write(filepath.Join(root, "etc", "hosts"), []byte(hosts.String())); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 const (
@@ -53,17 +54,17 @@ func (cp *ControlPlane) startKubernetes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(cp.Kubeconfig(), kubeconfig, 0o600); err != nil {
+	if err := disk.WriteMode(cp.Kubeconfig(), kubeconfig, 0o600); err != nil {
 		return err
 	}
 	cp.pki = p
 
 	policy := filepath.Join(cp.run, "audit-policy.yaml")
-	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
+	if err := disk.WriteMode(policy, []byte(auditPolicy), 0o600); err != nil {
 		return err
 	}
 
-	if err := cp.startBinary("etcd", binaries.Etcd,
+	if err := cp.startBinary("etcd", binaries.Etcd(),
 		"--data-dir", filepath.Join(cp.run, "etcd"),
 		"--unsafe-no-fsync",
 		"--log-level", "warn",
@@ -74,7 +75,7 @@ func (cp *ControlPlane) startKubernetes(ctx context.Context) error {
 		return err
 	}
 
-	if err := cp.startBinary("kube-apiserver", binaries.KubeAPIServer,
+	if err := cp.startBinary("kube-apiserver", binaries.KubeAPIServer(),
 		"--feature-gates", fmt.Sprintf("WatchList=%t", !cp.opts.NoWatchList),
 		"--etcd-servers", "http://127.0.0.1:2379",
 		"--bind-address", "0.0.0.0",
@@ -111,7 +112,7 @@ func (cp *ControlPlane) startKubernetes(ctx context.Context) error {
 		return err
 	}
 
-	return cp.startBinary("kube-controller-manager", binaries.KubeControllerManager,
+	return cp.startBinary("kube-controller-manager", binaries.KubeControllerManager(),
 		"--kubeconfig", cp.Kubeconfig(),
 		"--leader-elect=false",
 		"--bind-address", "127.0.0.1",
@@ -131,7 +132,7 @@ func (cp *ControlPlane) startBinary(name string, b binaries.Binary, args ...stri
 		return err
 	}
 
-	cmd := exec.Command(path, args...) //nolint:gosec // A binary that was built for this.
+	cmd := exec.Command(path, args...) //nolint:gosec,noctx // A binary that was built for this, and ends with the namespaces.
 	// Percona's CRDs make a heap that takes long to collect.
 	cmd.Env = append(os.Environ(), "GOGC=200")
 

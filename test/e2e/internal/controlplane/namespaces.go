@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 const (
@@ -36,7 +37,7 @@ func Inside() bool { return os.Getenv(envDir) != "" }
 // mounts, and process ids. The kernel ends every process of a control plane
 // with the first one.
 func command(dir string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:gosec // This program itself.
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:gosec,noctx // This program itself, which tidies up when it is told to end.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), envDir+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -104,7 +105,7 @@ func Enter(ctx context.Context, w io.Writer, bs ...binaries.Binary) (int, error)
 	code, err := reexec(dir)
 
 	if code != 0 {
-		fmt.Fprintf(w, "logs are in %s\n", filepath.Join(dir, "log"))
+		_, _ = fmt.Fprintf(w, "logs are in %s\n", filepath.Join(dir, "log"))
 		return code, errors.Join(err, os.RemoveAll(filepath.Join(dir, "packages")))
 	}
 
@@ -140,7 +141,7 @@ func furnish(dir string) error {
 	_ = unix.Mount("proc", "/proc", "proc", 0, "")
 
 	// State lives in memory and goes with the namespaces, logs do not.
-	if err := os.MkdirAll(filepath.Join(dir, "run"), 0o755); err != nil {
+	if err := disk.Dir(filepath.Join(dir, "run")); err != nil {
 		return err
 	}
 	if err := unix.Mount("tmpfs", filepath.Join(dir, "run"), "tmpfs", 0, "mode=0755"); err != nil {
@@ -200,7 +201,7 @@ func userns() bool {
 }
 
 func canSetUID() bool {
-	data, err := os.ReadFile("/proc/self/uid_map")
+	data, err := disk.Read("/proc/self/uid_map")
 	if err != nil {
 		return false
 	}

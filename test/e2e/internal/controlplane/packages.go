@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	// Version of the packages that are installed, and NextVersion one that
-	// they can be upgraded to: the same function, stamped otherwise.
-	Version     = "v0.1.0"
+	// Version of the packages that are installed.
+	Version = "v0.1.0"
+
+	// NextVersion is one that they can be upgraded to: the same function, stamped
+	// otherwise.
 	NextVersion = "v0.2.0"
 
 	// Organization is the part of a registry that the packages lie in.
@@ -69,7 +71,7 @@ func BuildPackages(ctx context.Context, w io.Writer, dir string) error {
 		}
 	}
 
-	for _, c := range xpkg.Configurations {
+	for _, c := range xpkg.Configurations() {
 		img, err := xpkg.Package(filepath.Join(root, c.Folder), nil)
 		if err != nil {
 			return err
@@ -84,7 +86,7 @@ func BuildPackages(ctx context.Context, w io.Writer, dir string) error {
 		}
 	}
 
-	fmt.Fprintf(w, "built the packages in %s\n", time.Since(start).Round(time.Second/10))
+	_, _ = fmt.Fprintf(w, "built the packages in %s\n", time.Since(start).Round(time.Second/10))
 
 	return nil
 }
@@ -106,7 +108,7 @@ func (cp *ControlPlane) pushPackages(ctx context.Context) error {
 		return err
 	}
 
-	for _, c := range xpkg.Configurations {
+	for _, c := range xpkg.Configurations() {
 		idx, err := layout.ImageIndexFromPath(filepath.Join(cp.dir, "packages", c.Name, Version))
 		if err != nil {
 			return err

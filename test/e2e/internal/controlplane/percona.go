@@ -2,12 +2,12 @@ package controlplane
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // PerconaNamespace is where the release's manifests install the operator.
@@ -16,7 +16,7 @@ const PerconaNamespace = "pg-operator"
 // InstallPercona installs Percona's operator for all namespaces, from the
 // manifests of its release.
 func (cp *ControlPlane) InstallPercona(ctx context.Context) error {
-	src, err := binaries.PerconaOperator.ModuleDir("github.com/percona/percona-postgresql-operator/v2")
+	src, err := binaries.PerconaSource()
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (cp *ControlPlane) InstallPercona(ctx context.Context) error {
 	manifests := &strings.Builder{}
 	manifests.WriteString("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + PerconaNamespace + "}\n")
 	for _, f := range []string{"cw-rbac.yaml", "cw-operator.yaml"} {
-		data, err := os.ReadFile(filepath.Join(src, "deploy", f))
+		data, err := disk.Read(filepath.Join(src, "deploy", f))
 		if err != nil {
 			return err
 		}

@@ -10,9 +10,10 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // A pki is the certificate authority of a control plane, in a folder.
@@ -25,7 +26,7 @@ type pki struct {
 // newPKI makes an authority, the API server's certificate, that of an
 // administrator, and the key that signs service accounts' tokens.
 func newPKI(dir string) (*pki, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := disk.Dir(dir); err != nil {
 		return nil, err
 	}
 
@@ -96,11 +97,11 @@ func (p *pki) write(name string, c *x509.Certificate, key *ecdsa.PrivateKey) err
 		return err
 	}
 
-	if err := os.WriteFile(p.path(name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+	if err := disk.Write(p.path(name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
 		return err
 	}
 
-	return os.WriteFile(p.path(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), 0o600)
+	return disk.WriteMode(p.path(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), 0o600)
 }
 
 // kubeconfig is an administrator's. It holds the certificates themselves and
@@ -108,7 +109,7 @@ func (p *pki) write(name string, c *x509.Certificate, key *ecdsa.PrivateKey) err
 func (p *pki) kubeconfig(server string) ([]byte, error) {
 	f := map[string][]byte{}
 	for _, n := range []string{"ca.crt", "admin.crt", "admin.key"} {
-		data, err := os.ReadFile(p.path(n))
+		data, err := disk.Read(p.path(n))
 		if err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // Files that a playground inherits: the socket that kubectl talks to, which is
@@ -27,11 +28,6 @@ const (
 	fdProgress
 )
 
-// PlaygroundBinaries are the programs that a playground needs.
-func PlaygroundBinaries() []binaries.Binary {
-	return []binaries.Binary{binaries.Etcd, binaries.KubeAPIServer, binaries.KubeControllerManager, binaries.Kubectl, binaries.CrossplaneCurrent, binaries.PerconaOperator}
-}
-
 // StartPlayground starts a control plane, prints how to use it and leaves it
 // running.
 func StartPlayground(ctx context.Context) error {
@@ -39,12 +35,12 @@ func StartPlayground(ctx context.Context) error {
 		return fmt.Errorf("a playground runs already, with its kubeconfig in %s", dir)
 	}
 
-	dir, err := prepare(ctx, os.Stdout, PlaygroundBinaries()...)
+	dir, err := prepare(ctx, os.Stdout, binaries.ControlPlane()...)
 	if err != nil {
 		return err
 	}
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -58,7 +54,7 @@ func StartPlayground(ctx context.Context) error {
 		return err
 	}
 
-	log, err := os.Create(filepath.Join(dir, "playground.log"))
+	log, err := disk.Open(filepath.Join(dir, "playground.log"), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -76,10 +72,10 @@ func StartPlayground(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(state), 0o755); err != nil {
+	if err := disk.Dir(filepath.Dir(state)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(state, fmt.Appendf(nil, "%d %s\n", cmd.Process.Pid, dir), 0o644); err != nil {
+	if err := disk.Write(state, fmt.Appendf(nil, "%d %s\n", cmd.Process.Pid, dir)); err != nil {
 		return err
 	}
 
@@ -91,11 +87,11 @@ func StartPlayground(ctx context.Context) error {
 
 	if last != playgroundReady {
 		_ = cmd.Process.Kill()
-		data, err := os.ReadFile(log.Name())
+		data, err := disk.Read(log.Name())
 		return errors.Join(fmt.Errorf("the playground has not started, its logs are in %s:\n%s", dir, data), err, os.Remove(state))
 	}
 
-	kubectl, err := binaries.Kubectl.Path()
+	kubectl, err := binaries.Kubectl().Path()
 	if err != nil {
 		return err
 	}
@@ -149,10 +145,10 @@ func ServePlayground(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(cp.dir, "kubeconfig"), kubeconfig, 0o600); err != nil {
+	if err := disk.WriteMode(filepath.Join(cp.dir, "kubeconfig"), kubeconfig, 0o600); err != nil {
 		return err
 	}
-	go forward(l, apiServerAddress)
+	go forward(ctx, l, apiServerAddress)
 
 	cp.Kubelet.Run(ctx, "", labels.Set{})
 
@@ -161,7 +157,7 @@ func ServePlayground(ctx context.Context) error {
 	}
 	cp.say("the example is applied")
 
-	fmt.Fprintln(progress, playgroundReady)
+	_, _ = fmt.Fprintln(progress, playgroundReady)
 	_ = progress.Close()
 
 	<-ctx.Done()
@@ -207,7 +203,7 @@ func playground() (dir string, pid int, err error) {
 		return "", 0, err
 	}
 
-	data, err := os.ReadFile(state)
+	data, err := disk.Read(state)
 	if err != nil {
 		return "", 0, errors.New("no playground runs")
 	}
@@ -219,7 +215,7 @@ func playground() (dir string, pid int, err error) {
 	}
 
 	// The process id may be another's by now.
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	env, err := disk.Read(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || !bytes.Contains(env, []byte(envDir+"="+dir+"\x00")) {
 		return "", 0, errors.New("no playground runs")
 	}

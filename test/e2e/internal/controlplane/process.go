@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -29,7 +31,7 @@ type process struct {
 
 // start a process whose output is appended to a log.
 func (cp *ControlPlane) start(name string, cmd *exec.Cmd) (*process, error) {
-	log, err := os.OpenFile(filepath.Join(cp.dir, "log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := disk.Open(filepath.Join(cp.dir, "log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func (cp *ControlPlane) start(name string, cmd *exec.Cmd) (*process, error) {
 // startApart starts a process like start, in a network of its own from which it
 // reaches the API server and nothing else. It is for those that insist on ports
 // that others use.
-func (cp *ControlPlane) startApart(name string, cmd *exec.Cmd) (*process, error) {
+func (cp *ControlPlane) startApart(ctx context.Context, name string, cmd *exec.Cmd) (*process, error) {
 	type started struct {
 		p   *process
 		err error
@@ -74,7 +76,7 @@ func (cp *ControlPlane) startApart(name string, cmd *exec.Cmd) (*process, error)
 			return
 		}
 
-		l, err := net.Listen("tcp", apiServerAddress)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", apiServerAddress)
 		if err != nil {
 			result <- started{err: err}
 			return
@@ -86,7 +88,7 @@ func (cp *ControlPlane) startApart(name string, cmd *exec.Cmd) (*process, error)
 			return
 		}
 
-		go forward(l, apiServerAddress)
+		go forward(ctx, l, apiServerAddress)
 		go func() {
 			<-p.done
 			_ = l.Close()
@@ -100,7 +102,7 @@ func (cp *ControlPlane) startApart(name string, cmd *exec.Cmd) (*process, error)
 }
 
 // forward connections to an address, until the listener is closed.
-func forward(l net.Listener, to string) {
+func forward(ctx context.Context, l net.Listener, to string) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -110,7 +112,7 @@ func forward(l net.Listener, to string) {
 		go func() {
 			defer c.Close() //nolint:errcheck // Nobody to tell.
 
-			s, err := net.Dial("tcp", to)
+			s, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)
 			if err != nil {
 				return
 			}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // An auditEvent is a request to the API server, as far as tests care.
@@ -38,7 +40,7 @@ type auditTail struct {
 func tailAudit(t testing.TB) *auditTail {
 	t.Helper()
 
-	f, err := os.Open(ControlPlane.AuditLog())
+	f, err := disk.Open(ControlPlane.AuditLog(), os.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func tailAudit(t testing.TB) *auditTail {
 func (a *auditTail) next() []auditEvent {
 	a.t.Helper()
 
-	f, err := os.Open(ControlPlane.AuditLog())
+	f, err := disk.Open(ControlPlane.AuditLog(), os.O_RDONLY, 0)
 	if err != nil {
 		a.t.Fatal(err)
 	}

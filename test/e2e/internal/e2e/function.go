@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/controlplane"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // FunctionCalls that were answered since the function was started, as its
@@ -70,7 +70,7 @@ func FunctionMemory(t testing.TB) int {
 
 	total := 0
 	for _, path := range statuses {
-		data, err := os.ReadFile(path)
+		data, err := disk.Read(path)
 		if err != nil || !bytes.HasPrefix(data, []byte("Name:\tfunction\n")) {
 			continue // It may have ended.
 		}

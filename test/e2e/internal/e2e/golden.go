@@ -3,7 +3,6 @@ package e2e
 import (
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,9 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
-var update = flag.Bool("update", false, "write the golden files from what is seen")
+var update = flag.Bool("update", false, "write the golden files from what is seen") //nolint:gochecknoglobals // A flag.
 
 // Golden waits until what is seen is what is in a file under testdata: while a
 // reconcile is under way, it is not for a moment.
@@ -24,15 +25,15 @@ func Golden(t testing.TB, name string, see func() string) {
 
 	if *update {
 		got := see()
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := disk.Dir(filepath.Dir(path)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+		if err := disk.Write(path, []byte(got)); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	want, err := os.ReadFile(path)
+	want, err := disk.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +46,8 @@ func Golden(t testing.TB, name string, see func() string) {
 }
 
 // volatile is what differs between two runs, in what kubectl prints.
+//
+//nolint:gochecknoglobals // A constant.
 var volatile = []struct {
 	what *regexp.Regexp
 	with string

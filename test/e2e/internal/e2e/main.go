@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 )
 
 // ControlPlane of the tests of this package, once they run.
-var ControlPlane *controlplane.ControlPlane
+var ControlPlane *controlplane.ControlPlane //nolint:gochecknoglobals // TestMain starts it for all tests.
 
 // Options of the control plane of a package's tests.
 type Options struct {
@@ -47,7 +48,7 @@ func Main(m *testing.M, o Options) {
 
 func run(ctx context.Context, m *testing.M, o Options) (int, error) {
 	if o.Crossplane.Name == "" {
-		o.Crossplane = binaries.CrossplaneCurrent
+		o.Crossplane = binaries.CrossplaneCurrent()
 	}
 
 	// Someone only asks for the names of the tests.
@@ -56,7 +57,7 @@ func run(ctx context.Context, m *testing.M, o Options) (int, error) {
 	}
 
 	if !controlplane.Inside() {
-		need := append([]binaries.Binary{binaries.Etcd, binaries.KubeAPIServer, binaries.KubeControllerManager, binaries.Kubectl, o.Crossplane, binaries.PerconaOperator}, o.Binaries...)
+		need := slices.Concat(binaries.ControlPlane(), []binaries.Binary{o.Crossplane}, o.Binaries)
 		return controlplane.Enter(ctx, os.Stdout, need...)
 	}
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,35 +17,78 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
 )
 
 // Timeout of everything that is waited for. It is for a loaded machine: what is
 // waited for usually comes within a second or two.
 const Timeout = 4 * time.Minute
 
-// resources that tests look at, by what kubectl calls them.
-var resources = map[string]schema.GroupVersionResource{
-	"dittoserver":                 {Group: "dittofs.dittofs.com", Version: "v1alpha1", Resource: "dittoservers"},
-	"xdittoserver":                {Group: "dittofs.dittofs.com", Version: "v1alpha1", Resource: "xdittoservers"},
-	"perconapgcluster":            {Group: "pgv2.percona.com", Version: "v2", Resource: "perconapgclusters"},
-	"postgrescluster":             {Group: "postgres-operator.crunchydata.com", Version: "v1beta1", Resource: "postgresclusters"},
-	"perconapgbackup":             {Group: "pgv2.percona.com", Version: "v2", Resource: "perconapgbackups"},
-	"statefulset":                 {Group: "apps", Version: "v1", Resource: "statefulsets"},
-	"deployment":                  {Group: "apps", Version: "v1", Resource: "deployments"},
-	"configmap":                   {Version: "v1", Resource: "configmaps"},
-	"secret":                      {Version: "v1", Resource: "secrets"},
-	"service":                     {Version: "v1", Resource: "services"},
-	"pod":                         {Version: "v1", Resource: "pods"},
-	"persistentvolumeclaim":       {Version: "v1", Resource: "persistentvolumeclaims"},
-	"event":                       {Version: "v1", Resource: "events"},
-	"function":                    {Group: "pkg.crossplane.io", Version: "v1", Resource: "functions"},
-	"functionrevision":            {Group: "pkg.crossplane.io", Version: "v1", Resource: "functionrevisions"},
-	"configuration":               {Group: "pkg.crossplane.io", Version: "v1", Resource: "configurations"},
-	"configurationrevision":       {Group: "pkg.crossplane.io", Version: "v1", Resource: "configurationrevisions"},
-	"customresourcedefinition":    {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
-	"clusterrole":                 {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
-	"compositeresourcedefinition": {Group: "apiextensions.crossplane.io", Version: "v2", Resource: "compositeresourcedefinitions"},
-	"composition":                 {Group: "apiextensions.crossplane.io", Version: "v1", Resource: "compositions"},
+// resourceOf returns the resource of a kind, by what kubectl calls it.
+func resourceOf(kind string) (schema.GroupVersionResource, error) {
+	if kind == "postgrescluster" {
+		return postgresCluster()
+	}
+
+	gvr, ok := map[string]schema.GroupVersionResource{
+		"dittoserver":                 {Group: "dittofs.dittofs.com", Version: "v1alpha1", Resource: "dittoservers"},
+		"xdittoserver":                {Group: "dittofs.dittofs.com", Version: "v1alpha1", Resource: "xdittoservers"},
+		"perconapgcluster":            {Group: "pgv2.percona.com", Version: "v2", Resource: "perconapgclusters"},
+		"perconapgbackup":             {Group: "pgv2.percona.com", Version: "v2", Resource: "perconapgbackups"},
+		"statefulset":                 {Group: "apps", Version: "v1", Resource: "statefulsets"},
+		"deployment":                  {Group: "apps", Version: "v1", Resource: "deployments"},
+		"configmap":                   {Version: "v1", Resource: "configmaps"},
+		"secret":                      {Version: "v1", Resource: "secrets"},
+		"service":                     {Version: "v1", Resource: "services"},
+		"pod":                         {Version: "v1", Resource: "pods"},
+		"persistentvolumeclaim":       {Version: "v1", Resource: "persistentvolumeclaims"},
+		"event":                       {Version: "v1", Resource: "events"},
+		"function":                    {Group: "pkg.crossplane.io", Version: "v1", Resource: "functions"},
+		"functionrevision":            {Group: "pkg.crossplane.io", Version: "v1", Resource: "functionrevisions"},
+		"configuration":               {Group: "pkg.crossplane.io", Version: "v1", Resource: "configurations"},
+		"configurationrevision":       {Group: "pkg.crossplane.io", Version: "v1", Resource: "configurationrevisions"},
+		"customresourcedefinition":    {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+		"clusterrole":                 {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+		"compositeresourcedefinition": {Group: "apiextensions.crossplane.io", Version: "v2", Resource: "compositeresourcedefinitions"},
+		"composition":                 {Group: "apiextensions.crossplane.io", Version: "v1", Resource: "compositions"},
+		"networkpolicy":               {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	}[kind]
+	if !ok {
+		return gvr, fmt.Errorf("tests do not know the kind %s", kind)
+	}
+
+	return gvr, nil
+}
+
+// postgresCluster returns what Percona's operator makes of a PerconaPGCluster. It is
+// of another group from version 3.0.0 on.
+func postgresCluster() (schema.GroupVersionResource, error) {
+	for _, group := range []string{"postgres-operator.crunchydata.com", "upstream.pgv2.percona.com"} {
+		gv := schema.GroupVersion{Group: group, Version: "v1beta1"}
+		l, err := ControlPlane.Client.Discovery().ServerResourcesForGroupVersion(gv.String())
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return schema.GroupVersionResource{}, err
+		}
+		if slices.ContainsFunc(l.APIResources, func(r metav1.APIResource) bool { return r.Name == "postgresclusters" }) {
+			return gv.WithResource("postgresclusters"), nil
+		}
+	}
+
+	return schema.GroupVersionResource{}, errors.New("the API server knows no PostgresCluster")
+}
+
+// client of a kind in the namespace.
+func (ns *Namespace) client(kind string) (dynamic.ResourceInterface, error) {
+	gvr, err := resourceOf(kind)
+	if err != nil {
+		return nil, err
+	}
+
+	return ControlPlane.Dynamic.Resource(gvr).Namespace(ns.Name), nil
 }
 
 // A Namespace of a test.
@@ -205,16 +249,56 @@ func (ns *Namespace) Eventually(what string, check func() error) {
 	Eventually(ns.T, what, check)
 }
 
-// Find an object. It is nil if there is none.
-func (ns *Namespace) Find(kind, name string) (*Object, error) {
-	gvr, ok := resources[kind]
-	if !ok {
-		return nil, fmt.Errorf("tests do not know the kind %s", kind)
+// Create an object as somebody with a field manager of that name does, without kubectl.
+func (ns *Namespace) Create(kind string, o *unstructured.Unstructured, manager string) *Object {
+	ns.T.Helper()
+
+	c, err := ns.client(kind)
+	if err != nil {
+		ns.T.Fatal(err)
+	}
+	created, err := c.Create(ns.T.Context(), o, metav1.CreateOptions{FieldManager: manager})
+	if err != nil {
+		ns.T.Fatal(err)
 	}
 
-	u, err := ControlPlane.Dynamic.Resource(gvr).Namespace(ns.Name).Get(ns.T.Context(), name, metav1.GetOptions{})
+	return &Object{created}
+}
+
+// UpdateStatus writes the status of an object, as Create does the rest.
+func (ns *Namespace) UpdateStatus(kind string, o *Object, manager string) {
+	ns.T.Helper()
+
+	c, err := ns.client(kind)
+	if err != nil {
+		ns.T.Fatal(err)
+	}
+	if _, err := c.UpdateStatus(ns.T.Context(), o.Unstructured, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+		ns.T.Fatal(err)
+	}
+}
+
+// GiveAddresses does what a cloud does for Services that ask for a load balancer.
+func (ns *Namespace) GiveAddresses() {
+	ns.T.Helper()
+
+	for _, s := range ns.List("service", nil) {
+		if s.String("spec", "type") == "LoadBalancer" && s.Value("status", "loadBalancer", "ingress") == nil {
+			ns.Kubectl("patch", "service", s.GetName(), "--subresource=status", "--type=merge", "-p", `{"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}`)
+		}
+	}
+}
+
+// Find an object. It is nil if there is none.
+func (ns *Namespace) Find(kind, name string) (*Object, error) {
+	c, err := ns.client(kind)
+	if err != nil {
+		return nil, err
+	}
+
+	u, err := c.Get(ns.T.Context(), name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, nil
+		return nil, nil //nolint:nilnil // As the comment says.
 	}
 	if err != nil {
 		return nil, err
@@ -242,7 +326,11 @@ func (ns *Namespace) Get(kind, name string) *Object {
 func (ns *Namespace) List(kind string, set labels.Set) []Object {
 	ns.T.Helper()
 
-	l, err := ControlPlane.Dynamic.Resource(resources[kind]).Namespace(ns.Name).List(ns.T.Context(), metav1.ListOptions{LabelSelector: set.String()})
+	c, err := ns.client(kind)
+	if err != nil {
+		ns.T.Fatal(err)
+	}
+	l, err := c.List(ns.T.Context(), metav1.ListOptions{LabelSelector: set.String()})
 	if err != nil {
 		ns.T.Fatal(err)
 	}
@@ -455,6 +543,24 @@ func (o *Object) Value(path ...string) any {
 func (o *Object) String(path ...string) string {
 	v, _, _ := unstructured.NestedString(o.Object, path...)
 	return v
+}
+
+// Documents reads the objects of a YAML file.
+func Documents(t testing.TB, s string) []*unstructured.Unstructured {
+	t.Helper()
+
+	out := []*unstructured.Unstructured{}
+	for _, doc := range strings.Split("\n"+s, "\n---") {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
+			t.Fatal(err)
+		}
+		if len(u.Object) > 0 {
+			out = append(out, u)
+		}
+	}
+
+	return out
 }
 
 // Repository is the folder of this repository.

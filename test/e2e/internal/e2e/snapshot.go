@@ -16,6 +16,8 @@ type Snapshot map[string]map[string]any
 
 // composed are the kinds and the suffixes of the names of the objects that a
 // server can be made of.
+//
+//nolint:gochecknoglobals // A constant.
 var composed = []struct{ kind, suffix string }{
 	{"perconapgcluster", "-postgres"},
 	{"statefulset", ""},
@@ -27,6 +29,7 @@ var composed = []struct{ kind, suffix string }{
 	{"service", "-api"},
 	{"service", "-adapter-nfs"},
 	{"service", "-adapter-smb"},
+	{"service", "-metrics"},
 }
 
 // Snapshot of a server.

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // What a kubelet takes of a log for a termination message.
@@ -268,7 +270,7 @@ func (c *container) credential(img Image) (*syscall.Credential, error) {
 // furnish makes the root folder of the container: its image, its volumes, and
 // what a container runtime adds.
 func (p *process) furnish(img Image) error {
-	if err := os.MkdirAll(p.root, 0o755); err != nil {
+	if err := disk.Dir(p.root); err != nil {
 		return err
 	}
 	if err := unix.Mount("tmpfs", p.root, "tmpfs", 0, "mode=0755"); err != nil {
@@ -280,11 +282,11 @@ func (p *process) furnish(img Image) error {
 	if err := p.c.mountVolumes(p.root); err != nil {
 		return err
 	}
-	if err := bind(p.c.p.n.hostsFile(p.c.p.obj.Namespace), filepath.Join(p.root, "etc/hosts"), true); err != nil {
+	if err := disk.BindReadOnly(p.c.p.n.hostsFile(p.c.p.obj.Namespace), filepath.Join(p.root, "etc/hosts")); err != nil {
 		return err
 	}
 	message := filepath.Join(p.root, p.message())
-	if err := write(message, "", 0o666); err != nil {
+	if err := disk.WriteMode(message, nil, 0o666); err != nil {
 		return err
 	}
 
@@ -295,13 +297,10 @@ func (p *process) furnish(img Image) error {
 
 	// The message can be written nevertheless.
 	outside := p.root + ".message"
-	if err := touch(outside); err != nil {
+	if err := disk.WriteMode(outside, nil, 0o666); err != nil {
 		return err
 	}
-	if err := os.Chmod(outside, 0o666); err != nil {
-		return err
-	}
-	if err := bind(outside, message, false); err != nil {
+	if err := disk.Bind(outside, message); err != nil {
 		return err
 	}
 
@@ -328,10 +327,10 @@ func (p *process) begin(img Image) error {
 		return errors.New("no command specified")
 	}
 
-	if err := os.MkdirAll(filepath.Dir(p.log), 0o755); err != nil {
+	if err := disk.Dir(filepath.Dir(p.log)); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	log, err := disk.Open(p.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	if err != nil {
 		return err
 	}
@@ -340,7 +339,7 @@ func (p *process) begin(img Image) error {
 	if err := log.Chown(int(p.cred.Uid), int(p.cred.Gid)); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "--- run %d of %s, %s\n", p.c.runs, p.c.spec.Name, time.Now().UTC().Format(time.RFC3339Nano))
+	_, _ = fmt.Fprintf(log, "--- run %d of %s, %s\n", p.c.runs, p.c.spec.Name, time.Now().UTC().Format(time.RFC3339Nano))
 
 	cmd, err := p.command(argv)
 	if err != nil {
@@ -433,14 +432,14 @@ func (p *process) terminated() *corev1.ContainerStateTerminated {
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
 		t.ExitCode = int32(ws.ExitStatus()) //nolint:gosec // It has eight bits.
 		if ws.Signaled() {
-			t.ExitCode = 128 + int32(ws.Signal())
+			t.ExitCode = 128 + int32(ws.Signal()) //nolint:gosec // It has eight bits.
 		}
 	}
 	if t.ExitCode != 0 {
 		t.Reason = "Error"
 	}
 
-	if data, err := os.ReadFile(filepath.Join(p.root, p.message())); err == nil && len(data) > 0 {
+	if data, err := disk.Read(filepath.Join(p.root, p.message())); err == nil && len(data) > 0 {
 		t.Message = string(data[:min(len(data), 4096)])
 	} else if t.ExitCode != 0 && p.c.spec.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError {
 		t.Message = p.lastWords()
@@ -451,7 +450,7 @@ func (p *process) terminated() *corev1.ContainerStateTerminated {
 
 // lastWords are the end of the log of this run.
 func (p *process) lastWords() string {
-	data, err := os.ReadFile(p.log)
+	data, err := disk.Read(p.log)
 	if err != nil {
 		return ""
 	}

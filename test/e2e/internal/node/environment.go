@@ -152,7 +152,7 @@ func (p *pod) secret(ctx context.Context, name string, optional bool) (map[strin
 	obj := p.object()
 	s, err := p.n.Client.CoreV1().Secrets(obj.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && optional {
-		return nil, nil
+		return nil, nil //nolint:nilnil // As the comment says.
 	}
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (p *pod) configMap(ctx context.Context, name string, optional bool) (map[st
 	obj := p.object()
 	cm, err := p.n.Client.CoreV1().ConfigMaps(obj.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && optional {
-		return nil, nil
+		return nil, nil //nolint:nilnil // As the comment says.
 	}
 	if err != nil {
 		return nil, err

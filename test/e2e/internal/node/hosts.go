@@ -12,6 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // hostsFile is what the containers of a namespace see as /etc/hosts. It stands
@@ -38,15 +40,15 @@ func (n *Node) writeHosts(namespaces ...string) {
 	for _, ns := range slices.Compact(namespaces) {
 		path := filepath.Join(n.Dir, "hosts", ns)
 		hosts := n.hosts(ns)
-		if data, err := os.ReadFile(path); err == nil && string(data) == hosts {
+		if data, err := disk.Read(path); err == nil && string(data) == hosts {
 			continue
 		}
 		// In place: it is mounted.
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			fmt.Fprintf(n.Log, "node: %v\n", err)
+		if err := disk.Dir(filepath.Dir(path)); err != nil {
+			_, _ = fmt.Fprintf(n.Log, "node: %v\n", err)
 		}
-		if err := os.WriteFile(path, []byte(hosts), 0o644); err != nil {
-			fmt.Fprintf(n.Log, "node: %v\n", err)
+		if err := disk.Write(path, []byte(hosts)); err != nil {
+			_, _ = fmt.Fprintf(n.Log, "node: %v\n", err)
 		}
 	}
 }

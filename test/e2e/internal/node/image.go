@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // An Image stands in for a container image: the programs of this machine, and
@@ -60,12 +62,12 @@ func (n *Node) hasImages(p *corev1.Pod) bool {
 
 // system are the folders of this machine that programs need. They are read-only
 // in every container.
-var system = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives", "/etc/ssl", "/etc/ld.so.cache"}
+var system = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives", "/etc/ssl", "/etc/ld.so.cache"} //nolint:gochecknoglobals // A constant.
 
 // unpack makes the file system of an image in an empty folder.
 func (i Image) unpack(root string) error {
 	for _, path := range system {
-		if err := mirror(path, root); err != nil {
+		if err := disk.Mirror(path, root, disk.BindReadOnly); err != nil {
 			return err
 		}
 	}
@@ -74,18 +76,18 @@ func (i Image) unpack(root string) error {
 		return err
 	}
 	for to, from := range i.Files {
-		if err := bind(from, filepath.Join(root, to), true); err != nil {
+		if err := disk.BindReadOnly(from, filepath.Join(root, to)); err != nil {
 			return err
 		}
 	}
 	for path, script := range i.Scripts {
-		if err := write(filepath.Join(root, path), script, 0o755); err != nil {
+		if err := disk.WriteMode(filepath.Join(root, path), []byte(script), 0o755); err != nil {
 			return err
 		}
 	}
 	for _, dir := range append(slices.Clone(i.Dirs), "/tmp") {
 		path := filepath.Join(root, dir)
-		if err := os.MkdirAll(path, 0o755); err != nil {
+		if err := disk.Dir(path); err != nil {
 			return err
 		}
 		if err := os.Chown(path, int(i.UID), int(i.GID)); err != nil {
@@ -98,10 +100,10 @@ func (i Image) unpack(root string) error {
 
 	return firstError(
 		os.Chmod(filepath.Join(root, "tmp"), fs.ModeSticky|0o777),
-		write(filepath.Join(root, "etc/passwd"), passwd, 0o644),
-		write(filepath.Join(root, "etc/group"), group, 0o644),
+		disk.Write(filepath.Join(root, "etc/passwd"), []byte(passwd)),
+		disk.Write(filepath.Join(root, "etc/group"), []byte(group)),
 		// Names are in the hosts file or nowhere.
-		write(filepath.Join(root, "etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n", 0o644),
+		disk.Write(filepath.Join(root, "etc/nsswitch.conf"), []byte("passwd: files\ngroup: files\nhosts: files\n")),
 		devices(root),
 	)
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 const (
@@ -58,7 +60,7 @@ func (nw *network) join() (*link, error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}
-		f, err := os.Open("/proc/thread-self/ns/net")
+		f, err := disk.Open("/proc/thread-self/ns/net", os.O_RDONLY, 0)
 		l.netns = f
 		return err
 	})
@@ -107,7 +109,7 @@ func onThread(do func() error) error {
 }
 
 func ip(args ...string) error {
-	out, err := exec.Command("ip", args...).CombinedOutput()
+	out, err := exec.Command("ip", args...).CombinedOutput() //nolint:noctx // It takes no time.
 	if errors.Is(err, exec.ErrNotFound) {
 		return errors.New("there is no program ip; install Debian's iproute2")
 	}

@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // Options of a node.
@@ -93,7 +95,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = os.Stderr
 	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+	if err := disk.Dir(o.Dir); err != nil {
 		return nil, err
 	}
 
@@ -115,7 +117,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	f := informers.NewSharedInformerFactory(o.Client, 0)
 	n.informer = f.Core().V1().Pods().Informer()
 	n.services = f.Core().V1().Services().Informer()
-	n.ends = f.Core().V1().Endpoints().Informer() //nolint:staticcheck // Patroni writes Endpoints.
+	n.ends = f.Core().V1().Endpoints().Informer()
 
 	hosts := cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { n.writeHosts() },
@@ -242,7 +244,7 @@ func (n *Node) forget(ctx context.Context, obj *corev1.Pod) {
 }
 
 func (n *Node) complain(obj *corev1.Pod, err error) {
-	fmt.Fprintf(n.Log, "node: pod %s/%s: %v\n", obj.Namespace, obj.Name, err)
+	_, _ = fmt.Fprintf(n.Log, "node: pod %s/%s: %v\n", obj.Namespace, obj.Name, err)
 }
 
 // Logs is the folder with the logs of a pod's containers, of all their runs.

@@ -17,6 +17,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // What a file system group may do with a volume.
@@ -52,7 +54,7 @@ func (p *pod) layOutVolumes(ctx context.Context) error {
 		if _, err := os.Lstat(dir); err == nil && (v.EmptyDir != nil || v.PersistentVolumeClaim != nil) {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		if err := disk.Dir(filepath.Dir(dir)); err != nil {
 			return err
 		}
 
@@ -75,10 +77,7 @@ func (p *pod) layOutVolumes(ctx context.Context) error {
 
 // writable makes a folder that the containers may write to.
 func (p *pod) writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o777); err != nil {
+	if err := disk.Shared(dir); err != nil {
 		return err
 	}
 
@@ -140,7 +139,7 @@ func (p *pod) content(ctx context.Context, v corev1.Volume) error {
 	}
 
 	dir := p.volumeDir(v)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := disk.Dir(dir); err != nil {
 		return err
 	}
 
@@ -169,12 +168,12 @@ func publish(dir string, files map[string]file, group int) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(fresh, 0o755); err != nil {
+	if err := disk.Chmod(fresh, 0o755); err != nil {
 		return err
 	}
 	tops := map[string]bool{}
 	for name, f := range files {
-		if err := write(filepath.Join(fresh, name), string(f.data), f.mode); err != nil {
+		if err := disk.WriteMode(filepath.Join(fresh, name), f.data, f.mode); err != nil {
 			return err
 		}
 		top, _, _ := strings.Cut(name, "/")
@@ -227,7 +226,7 @@ func shows(dir string, files map[string]file) bool {
 		if err != nil {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := disk.Read(path)
 		if err != nil {
 			return err
 		}
@@ -347,7 +346,7 @@ func (p *pod) resource(ref *corev1.ResourceFieldSelector) (string, error) {
 	q, ok := r.Requests[corev1.ResourceName(name)]
 	if what == "limits" {
 		if q, ok = r.Limits[corev1.ResourceName(name)]; !ok {
-			q, ok = capacity[corev1.ResourceName(name)]
+			q, ok = capacity()[corev1.ResourceName(name)]
 		}
 	}
 	if !ok || ref.Divisor.IsZero() {
@@ -358,7 +357,9 @@ func (p *pod) resource(ref *corev1.ResourceFieldSelector) (string, error) {
 }
 
 // capacity of the node.
-var capacity = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("4Gi")}
+func capacity() corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("4Gi")}
+}
 
 // project picks the items of a Secret or ConfigMap, all if there are none.
 func project(data map[string][]byte, items []corev1.KeyToPath, mode int32, optional bool, kind string) (map[string]file, error) {
@@ -436,7 +437,11 @@ func (c *container) mountVolumes(root string) error {
 
 		// What the API server keeps nobody can write to here.
 		readOnly := m.ReadOnly || v.EmptyDir == nil && v.PersistentVolumeClaim == nil
-		if err := bind(from, filepath.Join(root, m.MountPath), readOnly); err != nil {
+		bind := disk.Bind
+		if readOnly {
+			bind = disk.BindReadOnly
+		}
+		if err := bind(from, filepath.Join(root, m.MountPath)); err != nil {
 			return err
 		}
 	}

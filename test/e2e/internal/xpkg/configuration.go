@@ -2,8 +2,9 @@ package xpkg
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // A Configuration is a configuration package: the API for users, which is what
@@ -20,9 +21,11 @@ type Configuration struct {
 }
 
 // Configurations of this repository.
-var Configurations = []Configuration{
-	{Name: "configuration-dittoserver", Folder: "configuration", Example: "example"},
-	{Name: "configuration-dittoserver-claim", Folder: "configuration-claim", Example: "example/claim"},
+func Configurations() []Configuration {
+	return []Configuration{
+		{Name: "configuration-dittoserver", Folder: "configuration", Example: "example"},
+		{Name: "configuration-dittoserver-claim", Folder: "configuration-claim", Example: "example/claim"},
+	}
 }
 
 // APIs are the files of the package that come from the examples, by their paths
@@ -31,7 +34,7 @@ func (c Configuration) APIs(root string) (map[string][]byte, error) {
 	out := map[string][]byte{}
 
 	for _, f := range []string{"xrd.yaml", "composition.yaml"} {
-		data, err := os.ReadFile(filepath.Join(root, c.Example, f))
+		data, err := disk.Read(filepath.Join(root, c.Example, f))
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the configuration packages from t
 func TestConfigurations(t *testing.T) {
 	root := filepath.Join("..", "..", "..", "..")
 
-	for _, c := range Configurations {
+	for _, c := range Configurations() {
 		files, err := c.APIs(root)
 		if err != nil {
 			t.Fatal(err)

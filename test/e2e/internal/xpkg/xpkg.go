@@ -24,6 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 const (
@@ -39,8 +41,8 @@ const (
 	user = "65532:65532"
 )
 
-// Architectures that the function is built for.
-var Architectures = []string{"amd64", "arm64"}
+// Architectures that the function is built for, separated by commas.
+const Architectures = "amd64,arm64"
 
 // Runtime builds the function's image for an architecture: a static binary and
 // nothing else, run as nonroot. The root folder is that of the repository.
@@ -152,7 +154,7 @@ func compile(ctx context.Context, root, arch, version string) ([]byte, error) {
 
 	// Nothing of the machine gets into the binary, so that everybody who
 	// builds a version gets the same image.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", out, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", out, ".") //nolint:gosec // The version is the caller's own.
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 
@@ -160,7 +162,7 @@ func compile(ctx context.Context, root, arch, version string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot build the function: %w\n%s", err, msg)
 	}
 
-	return os.ReadFile(out)
+	return disk.Read(out)
 }
 
 // manifests returns all manifests of a package folder as one YAML stream, that
@@ -183,7 +185,7 @@ func manifests(dir string) ([]byte, error) {
 
 	out := &bytes.Buffer{}
 	for _, f := range append([]string{meta}, files...) {
-		data, err := os.ReadFile(f)
+		data, err := disk.Read(f)
 		if err != nil {
 			return nil, err
 		}
@@ -225,7 +227,7 @@ func layer(name string, mode int64, data []byte) (v1.Layer, error) {
 
 // WriteFile writes the package as a .xpkg file, as crossplane xpkg build does.
 func WriteFile(path string, img v1.Image) error {
-	f, err := os.Create(path)
+	f, err := disk.Open(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}

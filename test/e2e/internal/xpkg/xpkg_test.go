@@ -20,7 +20,7 @@ import (
 func TestFunction(t *testing.T) {
 	root := filepath.Join("..", "..", "..", "..")
 
-	idx, imgs, err := Function(t.Context(), root, "v0.0.0-test", Architectures...)
+	idx, imgs, err := Function(t.Context(), root, "v0.0.0-test", strings.Split(Architectures, ",")...)
 	if err != nil {
 		t.Fatal(err)
 	}

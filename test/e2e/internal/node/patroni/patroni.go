@@ -4,7 +4,8 @@
 // operator, its probes and its scripts ask Patroni.
 //
 // It is a program within a program: Main runs it if that is what this process
-// is started as.
+// is started as. What Patroni does at the API server from within the pod, Elect
+// does for it from outside.
 package patroni
 
 import (
@@ -27,6 +28,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/disk"
 )
 
 // Version that it claims to be.
@@ -111,11 +114,11 @@ func run() error {
 	if err := configure(data); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(os.Getenv("PGHOST"), 0o755); err != nil {
+	if err := disk.Dir(os.Getenv("PGHOST")); err != nil {
 		return err
 	}
 
-	pg := exec.Command("postgres", "-D", data)
+	pg := exec.Command("postgres", "-D", data) //nolint:gosec,noctx // It is told to end by a signal, as by Patroni.
 	pg.Stdout, pg.Stderr = os.Stdout, os.Stderr
 	if err := pg.Start(); err != nil {
 		return err
@@ -151,7 +154,7 @@ func load(dir string) (*config, error) {
 
 	cfg := &config{}
 	for _, f := range files {
-		data, err := os.ReadFile(f)
+		data, err := disk.Read(f)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +186,7 @@ func initialize(data string, cfg *config) error {
 				}
 			}
 		}
-		cmd := exec.Command("initdb", args...)
+		cmd := exec.CommandContext(context.Background(), "initdb", args...) //nolint:gosec // What the operator says.
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("initdb: %w", err)
@@ -206,7 +209,7 @@ func initialize(data string, cfg *config) error {
 
 // configure PostgreSQL as the operator says.
 func configure(data string) error {
-	kept, err := os.ReadFile(filepath.Join(data, dynamic))
+	kept, err := disk.Read(filepath.Join(data, dynamic))
 	if err != nil {
 		return err
 	}
@@ -241,11 +244,11 @@ const certificate = "/pgconf/tls/tls.crt"
 // a sidecar's to tell PostgreSQL of, but that needs to see its process.
 func follow(ctx context.Context, data string, pg *os.Process) {
 	read := func() ([]byte, error) {
-		conf, err := os.ReadFile(filepath.Join(data, dynamic))
+		conf, err := disk.Read(filepath.Join(data, dynamic))
 		if err != nil {
 			return nil, err
 		}
-		cert, err := os.ReadFile(certificate)
+		cert, err := disk.Read(certificate)
 		return append(conf, cert...), err
 	}
 
@@ -282,20 +285,20 @@ func serve(cfg *config, data string) error {
 		return err
 	}
 
-	ready := func() bool { return exec.Command("pg_isready", "--quiet").Run() == nil }
+	ready := func(ctx context.Context) bool { return exec.CommandContext(ctx, "pg_isready", "--quiet").Run() == nil }
 	mux := http.NewServeMux()
 	mux.HandleFunc("/liveness", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("/readiness", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready() {
+	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
+		if !ready(r.Context()) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	mux.HandleFunc("/patroni", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/patroni", func(w http.ResponseWriter, r *http.Request) {
 		s := Status{State: "stopped", Role: "primary"}
-		if ready() {
+		if ready(r.Context()) {
 			s.State = "running"
 		}
-		out, err := exec.Command("pg_controldata", "-D", data).Output()
+		out, err := exec.CommandContext(r.Context(), "pg_controldata", "-D", data).Output()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -308,7 +311,7 @@ func serve(cfg *config, data string) error {
 		_ = json.NewEncoder(w).Encode(s)
 	})
 
-	l, err := tls.Listen("tcp", ":8008", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	l, err := tls.Listen("tcp", ":8008", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}) //nolint:gosec // The pod has an address of its own.
 	if err != nil {
 		return err
 	}
@@ -319,7 +322,7 @@ func serve(cfg *config, data string) error {
 }
 
 func replace(path string, data []byte) error {
-	if err := os.WriteFile(path+".next", data, 0o600); err != nil {
+	if err := disk.WriteMode(path+".next", data, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".next", path)

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/record"
+)
+
+// secrets keeps the references of a live server to the Secrets that it has where
+// the spec names one that the pod could not start with.
+func (h *holder) secrets() {
+	h.jwt()
+	h.admin()
+	h.metricsToken()
+}
+
+func (h *holder) jwt() {
+	jwt := &h.s.JWT
+	p := h.problem(jwt.SecretKey, jwt.Generated, names.JWT)
+	if p.none() && !jwt.Generated && h.tooShort(jwt.SecretKey) {
+		p = problem{"the key " + jwt.Key + " of Secret " + jwt.Name + " is shorter than the 32 characters that the server asks for", "it cannot start"}
+	}
+	if p.none() {
+		return
+	}
+	if h.holds(func(s record.Server) record.SecretKey { return s.JWT }, jwt.SecretKey) {
+		h.hold(pathJWT, "%s. The server goes on with Secret %s until that is mended", p.what, h.had.JWT.Name)
+		jwt.SecretKey, jwt.Generated = h.had.JWT, h.had.JWT.Name == names.JWTSecret(h.s.Name)
+		return
+	}
+	if !jwt.Generated {
+		h.warn(pathJWT, "%s, and %s", p.what, p.so)
+	}
+}
+
+func (h *holder) tooShort(ref record.SecretKey) bool {
+	v, ok := h.w.Secret(ref.Name).Text(ref.Key)
+	return ok && len(v) < MinJWTLength
+}
+
+func (h *holder) admin() {
+	admin := &h.s.Admin
+	admin.Optional = h.had != nil && h.had.AdminOptional && h.live.Exists()
+	p := h.problem(admin.SecretKey, admin.Generated, names.Admin)
+	if p.none() {
+		return
+	}
+	if h.holds(func(s record.Server) record.SecretKey { return s.Admin }, admin.SecretKey) {
+		h.hold(pathAdmin, "%s. The server goes on with Secret %s until that is mended", p.what, h.had.Admin.Name)
+		admin.SecretKey, admin.Generated = h.had.Admin, h.had.Admin.Name == names.AdminSecret(h.s.Name)
+		p = h.problem(admin.SecretKey, admin.Generated, names.Admin)
+	}
+	switch {
+	case p.none() || admin.Generated:
+	case h.live.Exists() && h.started():
+		// The server has read the password and does not need it any more.
+		admin.Optional = true
+	default:
+		h.warn(pathAdmin, "%s, and %s", p.what, p.so)
+	}
+}
+
+// metricsToken keeps what a scraper has to show where the pod could not start with
+// what it is asked to show. The rest of the metrics is applied: a port that stayed
+// could be one that the API has moved to.
+func (h *holder) metricsToken() {
+	m := &h.s.Metrics
+	if m.Token == (record.SecretKey{}) {
+		return
+	}
+	p := h.problem(m.Token, false, "")
+	if p.none() {
+		return
+	}
+	var had *record.Metrics
+	if h.had != nil {
+		had = h.had.Metrics
+	}
+	switch {
+	case !h.live.Exists(), had != nil && had.Token == m.Token:
+		h.warn(pathToken, "%s, and %s", p.what, p.so)
+	case had == nil:
+		h.hold(pathToken, "%s. Metrics stay off until that is mended", p.what)
+		*m = Metrics{}
+	case had.Token == (record.SecretKey{}):
+		h.hold(pathToken, "%s. The server goes on without a token until that is mended", p.what)
+		m.Token = had.Token
+	default:
+		h.hold(pathToken, "%s. The server goes on with Secret %s until that is mended", p.what, had.Token.Name)
+		m.Token = had.Token
+	}
+}
+
+// adminOfNewDatabase has the pod need the administrator's Secret again: on a
+// database that it moves to, the server reads the password.
+func (h *holder) adminOfNewDatabase() {
+	if h.had == nil || h.s.Current.Same(h.had.Database) || !h.s.Admin.Optional {
+		return
+	}
+	h.s.Admin.Optional = false
+	if p := h.problem(h.s.Admin.SecretKey, h.s.Admin.Generated, names.Admin); !p.none() {
+		h.warn(pathAdmin, "%s, and %s", p.what, p.so)
+	}
+}
+
+// holds reports whether a live server has another reference than the one asked
+// for, which it can go on with.
+func (h *holder) holds(of func(record.Server) record.SecretKey, asked record.SecretKey) bool {
+	if h.had == nil || !h.live.Exists() {
+		return false
+	}
+	had := of(*h.had)
+	return had.Name != "" && had != asked
+}
+
+// A problem tells why a pod could not start with a Secret. The zero problem is
+// none.
+type problem struct {
+	what string
+	// so is what follows for a pod that has to start with it, and what to do.
+	so string
+}
+
+func (p problem) none() bool { return p.what == "" }
+
+// problem returns what is wrong with a reference. A Secret of the function's own is
+// made if it does not exist.
+func (h *holder) problem(ref record.SecretKey, generated bool, res names.Resource) problem {
+	if generated {
+		if h.w.Object(res).InTheWay() {
+			return problem{what: "Secret " + ref.Name + " is not this server's"}
+		}
+		return problem{}
+	}
+	const cannot = "the server cannot start without it; "
+	s := h.w.Secret(ref.Name)
+	_, there := s.Data(ref.Key)
+	switch {
+	case !s.Missing(ref.Key):
+		return problem{}
+	case !s.Exists():
+		return problem{"Secret " + s.Name + " does not exist in namespace " + h.s.Namespace, cannot + "create it"}
+	case there:
+		return problem{"the key " + ref.Key + " of Secret " + s.Name + " has bytes that are no text", cannot + "correct it"}
+	}
+	return problem{"Secret " + s.Name + " has no key " + ref.Key, cannot + "add the key"}
+}
+
+// adminOfEarlierServer warns of a database that is older than this server: what
+// Percona keeps when a server is deleted has the administrator of then, while the
+// generated Secret was deleted with the server and made again.
+func (h *holder) adminOfEarlierServer() {
+	if !h.s.Admin.Generated || h.s.Target.Kind != record.Percona {
+		return
+	}
+	database, admin := h.w.KeptCredentials(), h.w.Object(names.Admin).Record
+	if database.Exists() && !h.w.XR.Older(admin) {
+		h.warn(pathAdmin, "is not set, and Secret %s is older than this server: if a server of this name used the database before, its administrator still has the password of then, and not that of Secret %s. Name a Secret with the password of then", database.Name(), h.s.Admin.Name)
+	}
+}
