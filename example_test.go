@@ -30,7 +30,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/xrdgen/apiserver"
 )
 
-var updateGoldens = goflag.Bool("update", false, "write the golden files anew")
+var updateGoldens = goflag.Bool("update", false, "rewrite the golden files")
 
 // examples are the manifests that users copy, and what previews need beside
 // them.
@@ -551,6 +551,6 @@ func compareGolden(t *testing.T, got string, path ...string) {
 		t.Fatalf("%v; write it with: go test . -update", err)
 	}
 	if diff := cmp.Diff(string(bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))), got); diff != "" {
-		t.Errorf("%s: -want, +got (write it anew with: go test . -update):\n%s", file, diff)
+		t.Errorf("%s: -want, +got (rewrite it with: go test . -update):\n%s", file, diff)
 	}
 }

@@ -80,7 +80,7 @@ func Conditions(rsp *fnv1.RunFunctionResponse) []Condition {
 	return out
 }
 
-// IsSystem says whether the condition is Crossplane's own.
+// IsSystem reports whether the condition is Crossplane's own.
 func (c Condition) IsSystem() bool { return slices.Contains(systemConditions, c.Type) }
 
 // GetConditions are the conditions in an XR's status.

@@ -188,8 +188,9 @@ func (h *history) user() map[string]any {
 }
 
 func (h *history) databases() []string {
-	var out []string
-	for _, d := range h.user()["databases"].([]any) {
+	databases := h.user()["databases"].([]any)
+	out := make([]string, 0, len(databases))
+	for _, d := range databases {
 		out = append(out, d.(string))
 	}
 	return out

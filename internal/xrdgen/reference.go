@@ -144,7 +144,7 @@ var links = map[reflect.Type]string{ //nolint:gochecknoglobals // A constant.
 	reflect.TypeFor[corev1.PodSecurityContext]():   "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context",
 }
 
-// typeName says what a field takes, in a reader's words.
+// typeName returns what a field takes, in a reader's words.
 func typeName(s extv1.JSONSchemaProps, t reflect.Type) string {
 	switch e := elem(t); {
 	case e == reflect.TypeFor[corev1.SecretKeySelector]():

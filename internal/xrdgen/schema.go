@@ -119,12 +119,12 @@ func dropDescriptions(s *extv1.JSONSchemaProps) {
 	}
 }
 
-// isReference says whether a type of Kubernetes refers to a Secret.
+// isReference reports whether a type of Kubernetes refers to a Secret.
 func isReference(t reflect.Type) bool {
 	return t == reflect.TypeFor[corev1.SecretKeySelector]() || t == reflect.TypeFor[corev1.LocalObjectReference]()
 }
 
-// ofKubernetes says whether a type is Kubernetes' own.
+// ofKubernetes reports whether a type is Kubernetes' own.
 func ofKubernetes(t reflect.Type) bool {
 	return strings.HasPrefix(t.PkgPath(), "k8s.io/")
 }

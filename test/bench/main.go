@@ -103,7 +103,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	build := func(module, pkg, name string) (string, error) {
 		out := filepath.Join(b.dir, name)
 		// As releases are built.
-		cmd := exec.CommandContext(ctx, "go", "build", "-C", module, "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+		cmd := exec.CommandContext(ctx, "go", "build", "-C", module, "-trimpath", "-ldflags=-s -w", "-o", out, pkg) //nolint:gosec // One of those that are compared.
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		cmd.Stderr = os.Stderr
 		return out, cmd.Run()

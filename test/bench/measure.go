@@ -93,7 +93,7 @@ func (l load) run(ctx context.Context, p *process, requests *Requests) (cost, er
 					change = int(changes.Add(1))
 				}
 				req = requests.make(req, n%l.servers, change)
-				failed[caller] = p.conn.Invoke(ctx, fnv1.FunctionRunnerService_RunFunction_FullMethodName, &req, &rsp, grpc.ForceCodec(encoded{})) //nolint:staticcheck // Simpler than a CodecV2.
+				failed[caller] = p.conn.Invoke(ctx, fnv1.FunctionRunnerService_RunFunction_FullMethodName, &req, &rsp, grpc.ForceCodec(encoded{}))
 				if n%1000 == 0 && failed[caller] == nil {
 					failed[caller] = check(rsp, req)
 				}

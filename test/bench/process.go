@@ -50,8 +50,8 @@ func (f function) start(ctx context.Context, certs string, creds credentials.Tra
 		return nil, err
 	}
 	args := append([]string{"--address=" + address, "--metrics-address=" + metrics, "--tls-certs-dir=" + certs}, f.args...)
-	cmd := exec.CommandContext(ctx, f.binary, args...)
-	log, err := os.Create(filepath.Join(certs, f.name+".log"))
+	cmd := exec.CommandContext(ctx, f.binary, args...)         //nolint:gosec // One of those that are compared.
+	log, err := os.Create(filepath.Join(certs, f.name+".log")) //nolint:gosec // A temporary directory.
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (r *results) cost(function string, l load) cost {
 
 // Rows returns the lines of the table of costs.
 func (r *results) Rows() []string {
-	var rows []string
+	rows := make([]string, 0, len(r.Costs))
 	for _, f := range r.Costs {
 		if f.function != echoName {
 			continue
@@ -112,7 +112,7 @@ func (r *results) MemoryRows() []string {
 		}
 		return "-"
 	}
-	var rows []string
+	rows := make([]string, 0, len(r.Memory))
 	for _, m := range r.Memory {
 		if m.function != echoName {
 			continue
@@ -166,7 +166,7 @@ func (r *results) write(ctx context.Context, o options) error {
 		return err
 	}
 	b := &strings.Builder{}
-	commit, _ := exec.CommandContext(ctx, "git", "-C", o.root, "rev-parse", "--short", "HEAD").Output()
+	commit, _ := exec.CommandContext(ctx, "git", "-C", o.root, "rev-parse", "--short", "HEAD").Output() //nolint:gosec // The root of this repository.
 	if err := t.Execute(b, map[string]any{"R": r, "Commit": strings.TrimSpace(string(commit))}); err != nil {
 		return err
 	}

@@ -195,9 +195,10 @@ func digits(b []byte, places []int, offset, n, value int) {
 
 // templateOf makes the template that renders the objects of a response.
 func templateOf(rsp *fnv1.RunFunctionResponse) (string, error) {
-	var documents []string
-	for _, name := range slices.Sorted(maps.Keys(rsp.GetDesired().GetResources())) {
-		o := rsp.GetDesired().GetResources()[name].GetResource().AsMap()
+	resources := rsp.GetDesired().GetResources()
+	documents := make([]string, 0, len(resources))
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		o := resources[name].GetResource().AsMap()
 		meta, ok := o["metadata"].(map[string]any)
 		if !ok {
 			return "", errors.New("a composed resource has no metadata")

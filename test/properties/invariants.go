@@ -188,7 +188,7 @@ func (l *life) nothingTaken(before map[key]object, a *lifecycle.Answer) error {
 	return nil
 }
 
-// wanted says whether the spec certainly wants an object.
+// wanted reports whether the spec certainly wants an object.
 func (l *life) wanted(resource string) bool {
 	m := l.merged()
 	switch resource {
@@ -585,7 +585,7 @@ func (l *life) remember() {
 	}
 }
 
-// perconaReady says whether a server can be started on the PerconaPGCluster.
+// perconaReady reports whether a server can be started on the PerconaPGCluster.
 func (l *life) perconaReady() bool {
 	o := l.object("postgres")
 	if o == nil || deleting(o) || !l.ours(o) || text(o, "status", "state") != "ready" {
@@ -610,7 +610,7 @@ func (l *life) has(secretName string, keys ...string) bool {
 	return s != nil
 }
 
-// databaseReady says whether the database that a StatefulSet is wired to can be
+// databaseReady reports whether the database that a StatefulSet is wired to can be
 // used.
 func (l *life) databaseReady(wired string) bool {
 	switch kind, name, _ := strings.Cut(wired, ":"); kind {
@@ -625,7 +625,7 @@ func (l *life) databaseReady(wired string) bool {
 // askDigest is what is said of the PerconaPGCluster.
 func (l *life) askDigest() string { b, _ := json.Marshal(l.merged()["percona"]); return string(b) }
 
-// ours says whether an object may be composed.
+// ours reports whether an object may be composed.
 func (l *life) ours(o object) bool {
 	if mine, anybody := l.controlled(o); anybody {
 		return mine
@@ -639,7 +639,7 @@ func (l *life) ours(o object) bool {
 	return text(o, "metadata", "labels", labelComposite) == text(l.xr(), "metadata", "name")
 }
 
-// valid says whether the spec is certain to have no invalid value.
+// valid reports whether the spec certainly has no invalid value.
 func (l *life) valid() bool {
 	m := l.merged()
 	b, _ := json.Marshal(m)

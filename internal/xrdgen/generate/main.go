@@ -30,7 +30,7 @@ func write(root string) error {
 	for name, content := range files {
 		path := filepath.Join(root, filepath.FromSlash(name))
 
-		// An unchanged file keeps its time, so that nothing is built anew for it.
+		// An unchanged file keeps its time, so that nothing is rebuilt for it.
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) { //nolint:gosec // The path is one of a fixed few.
 			continue
 		}

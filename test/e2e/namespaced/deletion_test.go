@@ -81,7 +81,7 @@ func TestDeletion(t *testing.T) {
 }
 
 // With --cascade=orphan everything goes on running without the DittoServer, and
-// one of the same name and spec takes it over as it is: nothing is made anew,
+// one of the same name and spec takes it over as it is: nothing is made again,
 // nothing restarts, backups go where they went.
 func TestOrphans(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 )
 
 // The walk of one server, as a page for readers: the commands of a user, and
-// what they print. Run with -update to write it anew.
+// what they print. Run with -update to rewrite it.
 func TestWalk(t *testing.T) {
 	t.Parallel()
 

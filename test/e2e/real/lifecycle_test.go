@@ -72,7 +72,7 @@ func TestStopDeleteAndReturn(t *testing.T) {
 	s.loginAs("admin", password).wantShare("/export")
 
 	// The Secret of the first administrator went with the server, and the one
-	// that was made anew is not what the database knows: that is said.
+	// that was made again is not what the database knows: that is said.
 	now, err := s.secret("files-admin-bootstrap-credentials", "password")
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func TestRotation(t *testing.T) {
 
 	s.rolls("a new JWT key", func() { s.setSecret("my-jwt", "key", "the second key of at least thirty-two characters") })
 
-	// The operator makes a new one then, and signs its certificates anew.
+	// The operator makes a new one then, and signs its certificates again.
 	s.rolls("a new CA", func() {
 		s.Kubectl("delete", "secret", "files-postgres-cluster-ca-cert")
 		s.Kubectl("annotate", "--overwrite", "postgrescluster", "files-postgres", "test/rotated=2")

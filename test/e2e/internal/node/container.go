@@ -96,7 +96,7 @@ func (c *container) current() *process {
 }
 
 // loop runs the container until it has done what it is for, which a container
-// that is not for initialization never has, and says whether it has.
+// that is not for initialization never has, and reports whether it has.
 func (c *container) loop(ctx context.Context) bool {
 	backoff := c.p.n.Backoff
 
@@ -335,7 +335,7 @@ func (p *process) begin(img Image) error {
 		return err
 	}
 	defer log.Close() //nolint:errcheck // The process has its own copy.
-	// Programs open /dev/stdout anew.
+	// Programs open /dev/stdout again.
 	if err := log.Chown(int(p.cred.Uid), int(p.cred.Gid)); err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@
 //
 // It knows nothing but what the API server tells: environment, volumes,
 // commands, probes, hooks, users and grace periods are those of the pod. What a
-// container is started with is resolved anew at every start, and what cannot be
+// container is started with is resolved again at every start, and what cannot be
 // resolved keeps it from starting, as it does on a cluster. What becomes of it is
 // reported on the pod, and only there.
 //

@@ -158,7 +158,7 @@ func (p *process) attach(argv []string, streams map[string]httpstream.Stream, cl
 		return err
 	}
 
-	// Pipes of the container's user: programs open /dev/stdin anew.
+	// Pipes of the container's user: programs open /dev/stdin again.
 	var ours, theirs []*os.File
 	defer func() {
 		for _, f := range ours {
