@@ -129,9 +129,11 @@ var edits = map[string]group{
 		{edit: `{"percona": {"postgresVersion": 17}}`, undo: `{"percona": {"postgresVersion": null}}`, held: []string{"spec.percona.postgresVersion"}},
 		{edit: `{"percona": {"image": "registry.example.org/percona-distribution-postgresql:18.2-2"}}`, undo: `{"percona": {"image": null}}`, held: []string{"spec.percona.image", "of PostgreSQL 16"}},
 	}},
-	"held parts of the database": {e2e.WithDatabase, []edit{
+	"confirmation": {e2e.WithDatabase, []edit{
 		// A confirmation that names another database confirms nothing.
 		{edit: `{"percona": {"enabled": false}, "database": {"postgresSecretRef": {"name": "mine", "key": "-"}, "confirmSwitch": "external/other"}}`, undo: `{"percona": {"enabled": true}, "database": null}`, held: []string{"spec.database", "set spec.database.confirmSwitch to external"}},
+	}},
+	"held volumes of the database": {e2e.WithDatabase, []edit{
 		{edit: `{"percona": {"storageSize": "512Mi"}}`, undo: `{"percona": {"storageSize": "1Gi"}}`, held: []string{"spec.percona.storageSize"}},
 		{edit: `{"percona": {"storageClassName": "fast"}}`, undo: `{"percona": {"storageClassName": null}}`, held: []string{"spec.percona.storageClassName"}},
 		{edit: `{"database": {"type": "sqlite", "postgresSecretRef": {"name": "mine", "key": "jwt"}, "sqlite": {"path": "/data/controlplane/other.db"}}}`, undo: `{"database": null}`, warned: []string{"spec.database.type", "spec.database.postgresSecretRef"}},
