@@ -59,9 +59,7 @@ var startNode = sync.OnceValues(func() (*node.Node, error) {
 		return nil, err
 	}
 
-	// A changed Secret is seen when the function is asked again.
-	if _, err := cp.Kubectl(context.Background(), "", "patch", "composition", "dittoserver", "--type=json",
-		"-p", `[{"op": "add", "path": "/spec/pipeline/0/input/ttl", "value": "`+ttl.String()+`"}]`); err != nil {
+	if err := setTTL(context.Background()); err != nil {
 		return nil, err
 	}
 
@@ -82,6 +80,26 @@ var startNode = sync.OnceValues(func() (*node.Node, error) {
 
 	return n, store.start(cp.LogDir())
 })
+
+// setTTL has the function asked again after the ttl, which is when a changed Secret
+// is seen where Crossplane does not watch it, or drops the events of an XR that is
+// written too often (its circuit breaker).
+//
+// The package manager writes the Composition of a Configuration again whenever it
+// reconciles the revision, which it does a few times after the installation. It
+// is paused first, and has said so, or it would take the ttl back.
+func setTTL(ctx context.Context) error {
+	for _, args := range [][]string{
+		{"annotate", "configurationrevision", "--all", "crossplane.io/paused=true"},
+		{"wait", "configurationrevision", "--all", "--timeout=1m", `--for=jsonpath={.status.conditions[?(@.type=="Synced")].reason}=ReconcilePaused`},
+		{"patch", "composition", "dittoserver", "--type=json", "-p", `[{"op": "add", "path": "/spec/pipeline/0/input/ttl", "value": "` + ttl.String() + `"}]`},
+	} {
+		if _, err := e2e.ControlPlane.Kubectl(ctx, "", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // slots are how many servers run at a time: each has a database of its own, and
 // a machine may have two cores.
