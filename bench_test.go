@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"regexp"
 	"sync"
@@ -18,12 +17,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/dittofs/function-dittoserver/internal/cache"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/serve"
 	"github.com/dittofs/function-dittoserver/test/conformance"
+	"github.com/dittofs/function-dittoserver/test/doubles"
+	"github.com/dittofs/function-dittoserver/test/served"
 )
 
 // BenchmarkRunFunction measures a request of a server of example/production.yaml
@@ -34,7 +33,7 @@ import (
 // measured by "make bench".
 func BenchmarkRunFunction(b *testing.B) {
 	wire := deterministic(b, productionRequest(b))
-	fn := NewFunction(&captured{}, time.Minute, &source{})
+	fn := NewFunction(&doubles.Log{}, time.Minute, &doubles.Source{})
 	decode := func() *fnv1.RunFunctionRequest {
 		req := &fnv1.RunFunctionRequest{}
 		if err := proto.Unmarshal(wire, req); err != nil {
@@ -77,19 +76,19 @@ func TestServedFromMemory(t *testing.T) {
 	var reqs []*fnv1.RunFunctionRequest
 	var want []*fnv1.RunFunctionResponse
 	for _, e := range conformance.Examples(t, ".") {
-		w := conformance.World(NewFunction(&captured{}, time.Minute, &source{}), e.XR, e.Input)
+		w := conformance.World(NewFunction(&doubles.Log{}, time.Minute, &doubles.Source{}), e.XR, e.Input)
 		conformance.Live(w, func(string, func()) {
 			out, err := w.Reconcile(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			src := &source{}
-			rsp, err := NewFunction(&captured{}, time.Minute, src).RunFunction(t.Context(), proto.CloneOf(out.Request))
+			src := &doubles.Source{}
+			rsp, err := NewFunction(&doubles.Log{}, time.Minute, src).RunFunction(t.Context(), proto.CloneOf(out.Request))
 			if err != nil {
 				t.Fatal(err)
 			}
 			// One that generates secrets has no response to compare with.
-			if src.n == 0 {
+			if src.N == 0 {
 				reqs, want = append(reqs, out.Request), append(want, rsp)
 			}
 		})
@@ -100,7 +99,7 @@ func TestServedFromMemory(t *testing.T) {
 
 	// Small, so that responses come and go.
 	o := cache.Options{Size: 20_000, Random: cache.NewRandom(iotest.ErrReader(io.ErrUnexpectedEOF))}
-	s, err := serve.New(NewFunction(&captured{}, time.Minute, o.Random), logging.NewNopLogger(), serve.Options{
+	s, err := serve.New(NewFunction(&doubles.Log{}, time.Minute, o.Random), logging.NewNopLogger(), serve.Options{
 		Network: "tcp", Address: "127.0.0.1:0", Insecure: true, MaxRecvMessageSize: 16 << 20, MetricsAddress: "127.0.0.1:0", Cache: o,
 	})
 	if err != nil {
@@ -167,7 +166,7 @@ func TestBenchmarkRequest(t *testing.T) {
 	if n := proto.Size(req); n < 25_000 || n > 40_000 {
 		t.Errorf("the request has %d bytes, not about 30,000", n)
 	}
-	rsp, err := NewFunction(&captured{}, time.Minute, &source{}).RunFunction(t.Context(), req)
+	rsp, err := NewFunction(&doubles.Log{}, time.Minute, &doubles.Source{}).RunFunction(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +180,7 @@ func TestBenchmarkRequest(t *testing.T) {
 func productionRequest(tb testing.TB) *fnv1.RunFunctionRequest {
 	tb.Helper()
 	e := conformance.Examples(tb, ".")["production.yaml+input"]
-	w := conformance.World(NewFunction(&captured{}, time.Minute, &source{}), e.XR, e.Input)
+	w := conformance.World(NewFunction(&doubles.Log{}, time.Minute, &doubles.Source{}), e.XR, e.Input)
 	var req *fnv1.RunFunctionRequest
 	conformance.Live(w, func(name string, play func()) {
 		for range 4 {
@@ -195,48 +194,8 @@ func productionRequest(tb testing.TB) *fnv1.RunFunctionRequest {
 		}
 	})
 	req = proto.CloneOf(req)
-	for _, r := range req.GetObserved().GetResources() {
-		o := r.GetResource().AsMap()
-		managed := func(manager string, fields map[string]any) any {
-			return map[string]any{"manager": manager, "operation": "Apply", "apiVersion": o["apiVersion"], "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields}
-		}
-		managers := []any{managed("apiextensions.crossplane.io/composed/0123456789abcdef", fieldsOf(withoutStatus(o)))}
-		if o["status"] != nil {
-			managers = append(managers, managed("kube-controller-manager", map[string]any{"f:status": fieldsOf(o["status"])}))
-		}
-		metadata, _ := o["metadata"].(map[string]any)
-		metadata["resourceVersion"], metadata["managedFields"] = "123456", managers
-		s, err := structpb.NewStruct(o)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		r.Resource = s
+	if err := served.Add(req); err != nil {
+		tb.Fatal(err)
 	}
 	return req
-}
-
-func withoutStatus(o map[string]any) map[string]any {
-	o = maps.Clone(o)
-	delete(o, "status")
-	return o
-}
-
-// fieldsOf is how managedFields write the fields of a value.
-func fieldsOf(v any) map[string]any {
-	out := map[string]any{}
-	switch t := v.(type) {
-	case map[string]any:
-		for k, e := range t {
-			out["f:"+k] = fieldsOf(e)
-		}
-	case []any:
-		for i, e := range t {
-			k := fmt.Sprintf("k:{\"index\":%d}", i)
-			if m, ok := e.(map[string]any); ok && m["name"] != nil {
-				k = fmt.Sprintf("k:{\"name\":%q}", m["name"])
-			}
-			out[k] = map[string]any{".": map[string]any{}}
-		}
-	}
-	return out
 }

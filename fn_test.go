@@ -16,7 +16,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 // A fnCall is a request in YAML, and what exists beside what is observed.
@@ -53,30 +54,14 @@ volumeClaimTemplates: [{metadata: {name: metadata}, spec: {accessModes: [ReadWri
 status: {observedGeneration: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1}}`
 )
 
-func fnStruct(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	if y == "" {
-		return nil
-	}
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatalf("%v in:\n%s", err, y)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func (c fnCall) request(t *testing.T) *fnv1.RunFunctionRequest {
 	t.Helper()
 	xr := c.xr
 	if xr == "" {
 		xr = fnNamespaced
 	}
-	m := fnStruct(t, xr).AsMap()
-	m["spec"] = fnStruct(t, c.spec).AsMap()
+	m := yamltest.Struct(t, xr).AsMap()
+	m["spec"] = yamltest.Struct(t, c.spec).AsMap()
 	if strings.Contains(xr, "files-x7k2p") {
 		m["spec"].(map[string]any)["claimRef"] = map[string]any{"name": "files", "namespace": "team-a"}
 	}
@@ -86,14 +71,14 @@ func (c fnCall) request(t *testing.T) *fnv1.RunFunctionRequest {
 	}
 	req := &fnv1.RunFunctionRequest{
 		Meta:              &fnv1.RequestMeta{Tag: "tag"},
-		Input:             fnStruct(t, c.input),
-		Context:           fnStruct(t, c.context),
+		Input:             yamltest.Struct(t, c.input),
+		Context:           yamltest.Struct(t, c.context),
 		Desired:           c.desired,
 		Observed:          &fnv1.State{Composite: &fnv1.Resource{Resource: s}, Resources: map[string]*fnv1.Resource{}},
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
 	for k, y := range c.composed {
-		req.Observed.Resources[k] = &fnv1.Resource{Resource: fnStruct(t, y)}
+		req.Observed.Resources[k] = &fnv1.Resource{Resource: yamltest.Struct(t, y)}
 	}
 	return req
 }
@@ -142,7 +127,7 @@ func (c fnCall) run(t *testing.T) *fnv1.RunFunctionResponse {
 		for k := range last.GetResources() {
 			req.RequiredResources[k] = &fnv1.Resources{}
 			if y := c.exists[k]; y != "" {
-				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: fnStruct(t, y)}}
+				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: yamltest.Struct(t, y)}}
 			}
 		}
 	}
@@ -424,7 +409,7 @@ func TestRunFunction(t *testing.T) {
 		"NameClash": {
 			reason: "an earlier step's resource is not overwritten",
 			call: fnCall{spec: fnSQLiteSpec, desired: &fnv1.State{Resources: map[string]*fnv1.Resource{
-				"api": {Resource: fnStruct(t, `{kind: Service}`)},
+				"api": {Resource: yamltest.Struct(t, `{kind: Service}`)},
 			}}},
 			want: fnSummary{
 				Conditions: map[string]string{
@@ -529,8 +514,8 @@ func TestInputNamespace(t *testing.T) {
 func TestEarlierStepsPassThrough(t *testing.T) {
 	earlier := func() *fnv1.State {
 		return &fnv1.State{
-			Composite: &fnv1.Resource{Resource: fnStruct(t, `{status: {theirs: 1}}`), Ready: fnv1.Ready_READY_TRUE, ConnectionDetails: map[string][]byte{"k": []byte("v")}},
-			Resources: map[string]*fnv1.Resource{"theirs": {Resource: fnStruct(t, `{kind: ConfigMap, data: {a: null}}`), Ready: fnv1.Ready_READY_TRUE}},
+			Composite: &fnv1.Resource{Resource: yamltest.Struct(t, `{status: {theirs: 1}}`), Ready: fnv1.Ready_READY_TRUE, ConnectionDetails: map[string][]byte{"k": []byte("v")}},
+			Resources: map[string]*fnv1.Resource{"theirs": {Resource: yamltest.Struct(t, `{kind: ConfigMap, data: {a: null}}`), Ready: fnv1.Ready_READY_TRUE}},
 		}
 	}
 	cases := map[string]struct {
@@ -549,7 +534,7 @@ func TestEarlierStepsPassThrough(t *testing.T) {
 			if diff := cmp.Diff(earlier().GetResources()["theirs"], rsp.GetDesired().GetResources()["theirs"], protocmp.Transform()); diff != "" {
 				t.Errorf("%s\ndesired resource: -want, +got:\n%s", tc.reason, diff)
 			}
-			if diff := cmp.Diff(fnStruct(t, `{k: {v: 1}}`), rsp.GetContext(), protocmp.Transform()); diff != "" {
+			if diff := cmp.Diff(yamltest.Struct(t, `{k: {v: 1}}`), rsp.GetContext(), protocmp.Transform()); diff != "" {
 				t.Errorf("%s\ncontext: -want, +got:\n%s", tc.reason, diff)
 			}
 			xr := rsp.GetDesired().GetComposite()
@@ -711,7 +696,7 @@ func TestMemoryChangesNothing(t *testing.T) {
 				for k := range got.GetRequirements().GetResources() {
 					req.RequiredResources[k] = &fnv1.Resources{}
 					if y := c.exists[k]; y != "" {
-						req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: fnStruct(t, y)}}
+						req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: yamltest.Struct(t, y)}}
 					}
 				}
 			}

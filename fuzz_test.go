@@ -25,6 +25,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/render"
+	"github.com/dittofs/function-dittoserver/test/doubles"
 )
 
 // FuzzRunFunction edits requests of servers at every stage of their lives: the
@@ -83,9 +84,9 @@ func fuzz(t *testing.T, bases []*fnv1.RunFunctionRequest, words fuzzVocabulary, 
 	req := shallow(bases[int(base)%len(bases)])
 	(&fuzzEdits{edits: edits, words: words}).edit(req)
 
-	log := &captured{}
+	log := &doubles.Log{}
 	run := func() *fnv1.RunFunctionResponse {
-		rsp, err := NewFunction(log, time.Minute, &source{}).RunFunction(t.Context(), req)
+		rsp, err := NewFunction(log, time.Minute, &doubles.Source{}).RunFunction(t.Context(), req)
 		if err != nil {
 			t.Errorf("cannot run: %v", err)
 		}
@@ -110,7 +111,7 @@ func fuzz(t *testing.T, bases []*fnv1.RunFunctionRequest, words fuzzVocabulary, 
 	if strings.Contains(told, canary) || strings.Contains(told, encodedCanary) {
 		told = string(deterministic(t, withoutSecrets(rsp)))
 	}
-	if told += log.take(); strings.Contains(told, canary) || strings.Contains(told, encodedCanary) {
+	if told += log.Take(); strings.Contains(told, canary) || strings.Contains(told, encodedCanary) {
 		t.Errorf("a credential is told:\n%s", protojson.Format(withoutSecrets(rsp)))
 	}
 	// What costs as much again is done now and then.

@@ -30,11 +30,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/render"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 const perconaXR = `
@@ -45,19 +44,6 @@ spec:
   storage: {metadataSize: 1Gi}
   percona: {enabled: true}
 `
-
-func mustStruct(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(y))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &structpb.Struct{}
-	if err := s.UnmarshalJSON(j); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func cliFiles(t *testing.T, files map[string]string) string {
 	t.Helper()
@@ -158,7 +144,7 @@ func TestLifecycleShowsBrokenGate(t *testing.T) {
 			return c.GetType() == "DatabaseReady" && c.GetStatus() == fnv1.Status_STATUS_CONDITION_TRUE
 		})
 	}
-	early := &fnv1.Resource{Resource: mustStruct(t, "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: files}, spec: {replicas: 1}}")}
+	early := &fnv1.Resource{Resource: yamltest.Struct(t, "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: files}, spec: {replicas: 1}}")}
 
 	cases := map[string]struct {
 		reason string
@@ -458,7 +444,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // Nothing is lost.
-	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: mustStruct(t, perconaXR)}}}
+	req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: yamltest.Struct(t, perconaXR)}}}
 	rsp, err := fnv1.NewFunctionRunnerServiceClient(conn).RunFunction(t.Context(), req)
 	if err != nil || len(rsp.GetRequirements().GetResources()) == 0 {
 		t.Errorf("got %v and %v, want an answer that asks for what exists", rsp, err)

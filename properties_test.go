@@ -9,6 +9,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/render"
 	"github.com/dittofs/function-dittoserver/test/conformance"
+	"github.com/dittofs/function-dittoserver/test/doubles"
 	"github.com/dittofs/function-dittoserver/test/properties"
 )
 
@@ -21,5 +22,5 @@ func TestProperties(t *testing.T) {
 
 // TestConformance has every spec composed and judged: see test/conformance.
 func TestConformance(t *testing.T) {
-	conformance.Test(t, func() render.Function { return NewFunction(&captured{}, time.Minute, &source{}) })
+	conformance.Test(t, func() render.Function { return NewFunction(&doubles.Log{}, time.Minute, &doubles.Source{}) })
 }

@@ -13,10 +13,8 @@ import (
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	gocmp "github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/types/known/structpb"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/checksum"
 	"github.com/dittofs/function-dittoserver/internal/kinds"
@@ -26,6 +24,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func TestLeaveOut(t *testing.T) {
@@ -75,19 +74,6 @@ func TestLeaveOut(t *testing.T) {
 			}
 		})
 	}
-}
-
-func parse(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // resolved returns a server with a PerconaPGCluster, changed as each of the changes
@@ -170,11 +156,11 @@ func (c call) compose(t *testing.T) State {
 	t.Helper()
 	xr := `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: uid-1}}`
 	req := &fnv1.RunFunctionRequest{
-		Observed:          &fnv1.State{Composite: &fnv1.Resource{Resource: parse(t, xr)}, Resources: map[string]*fnv1.Resource{}},
+		Observed:          &fnv1.State{Composite: &fnv1.Resource{Resource: yamltest.Struct(t, xr)}, Resources: map[string]*fnv1.Resource{}},
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
 	for k, y := range c.composed {
-		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+		req.Observed.Resources[k] = &fnv1.Resource{Resource: yamltest.Struct(t, y)}
 	}
 	for range 5 {
 		w := c.world(req)
@@ -194,7 +180,7 @@ func (c call) compose(t *testing.T) State {
 		for k := range w.Requirements.GetResources() {
 			req.RequiredResources[k] = &fnv1.Resources{}
 			if y := c.answers[k]; y != "" {
-				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: parse(t, y)}}
+				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: yamltest.Struct(t, y)}}
 			}
 		}
 	}
@@ -486,7 +472,7 @@ func TestIdentityFirst(t *testing.T) {
 			// The field manager of an XR that is made again is the same as before:
 			// metadata alone would take away the rest.
 			got, _ = compose(object(ours))
-			if o := observed.FromStruct(parse(t, marshal(t, got))); o.Label("app") == "" {
+			if o := observed.FromStruct(yamltest.Struct(t, marshal(t, got))); o.Label("app") == "" {
 				t.Errorf("composed before: want the whole object, got %v", got)
 			}
 		})
@@ -880,8 +866,8 @@ func TestRandomnessFails(t *testing.T) {
 	}
 	// What exists needs no randomness.
 	req.Observed = &fnv1.State{Resources: map[string]*fnv1.Resource{
-		"jwt":   {Resource: parse(t, `{data: {jwt-secret: b2xk}}`)},
-		"admin": {Resource: parse(t, `{data: {password: b2xk}}`)},
+		"jwt":   {Resource: yamltest.Struct(t, `{data: {jwt-secret: b2xk}}`)},
+		"admin": {Resource: yamltest.Struct(t, `{data: {password: b2xk}}`)},
 	}}
 	if _, err := Compose(call{server: resolved()}.world(req), resolved(), pgstate.State{}, pgstate.State{}, iotest.ErrReader(broken)); err != nil {
 		t.Errorf("Compose(...) of what exists: %v", err)

@@ -10,11 +10,11 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 var update = flag.Bool("update", false, "write the goldens again")
@@ -122,15 +122,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func parse(t *testing.T, y string) observed.Object {
 	t.Helper()
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return observed.FromStruct(s)
+	return observed.FromStruct(yamltest.Struct(t, y))
 }
 
 func object(t *testing.T, m map[string]any) observed.Object {

@@ -9,7 +9,6 @@ import (
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/types/known/structpb"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
@@ -18,19 +17,12 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func object(t *testing.T, y string) observed.Object {
 	t.Helper()
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return observed.FromStruct(s)
+	return observed.FromStruct(yamltest.Struct(t, y))
 }
 
 // decode returns the spec of an XR.

@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func TestObject(t *testing.T) {
-	o := Object{s: parse(t, `
+	o := Object{s: yamltest.Struct(t, `
 s: text
 b: true
 num: 7.9

@@ -10,26 +10,10 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
-
-func parse(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	if y == "" {
-		return nil
-	}
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // request is a request with an XR, observed composed resources, and answers to
 // requirements, of which an empty one says that there is no such object.
@@ -37,18 +21,18 @@ func request(t *testing.T, xr string, composed, answers map[string]string) *fnv1
 	t.Helper()
 	req := &fnv1.RunFunctionRequest{
 		Observed: &fnv1.State{
-			Composite: &fnv1.Resource{Resource: parse(t, xr)},
+			Composite: &fnv1.Resource{Resource: yamltest.Struct(t, xr)},
 			Resources: map[string]*fnv1.Resource{},
 		},
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
 	for k, y := range composed {
-		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+		req.Observed.Resources[k] = &fnv1.Resource{Resource: yamltest.Struct(t, y)}
 	}
 	for k, y := range answers {
 		rs := &fnv1.Resources{}
 		if y != "" {
-			rs.Items = []*fnv1.Resource{{Resource: parse(t, y)}}
+			rs.Items = []*fnv1.Resource{{Resource: yamltest.Struct(t, y)}}
 		}
 		req.RequiredResources[k] = rs
 	}
@@ -253,7 +237,7 @@ func TestPerconaServedByCRD(t *testing.T) {
 // of a small kind of the same operator answers the same question.
 func TestPerconaServedBySchema(t *testing.T) {
 	const percona, own = "PerconaPGRestore", "DittoServer"
-	has, hasNot := parse(t, `{type: object}`), parse(t, `{}`)
+	has, hasNot := yamltest.Struct(t, `{type: object}`), yamltest.Struct(t, `{}`)
 	cases := map[string]struct {
 		reason  string
 		answers map[string]*structpb.Struct

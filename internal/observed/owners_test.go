@@ -3,8 +3,7 @@ package observed
 import (
 	"testing"
 
-	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func TestOwnedByOthers(t *testing.T) {
@@ -51,18 +50,7 @@ func TestOwnedByOthers(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			var o Object
-			if tc.object != "" {
-				m := map[string]any{}
-				if err := yaml.Unmarshal([]byte(tc.object), &m); err != nil {
-					t.Fatal(err)
-				}
-				s, err := structpb.NewStruct(m)
-				if err != nil {
-					t.Fatal(err)
-				}
-				o = FromStruct(s)
-			}
+			o := FromStruct(yamltest.Struct(t, tc.object))
 			if got := o.OwnedByOthers(tc.path...); got != tc.want {
 				t.Errorf("%s\nOwnedByOthers(%v): want %t, got %t", tc.reason, tc.path, tc.want, got)
 			}

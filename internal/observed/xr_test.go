@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func TestXR(t *testing.T) {
@@ -76,7 +78,7 @@ func TestOlder(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			xr := NewReader(request(t, tc.xr, nil, nil)).XR()
-			if got := xr.Older(FromStruct(parse(t, tc.object))); got != tc.want {
+			if got := xr.Older(FromStruct(yamltest.Struct(t, tc.object))); got != tc.want {
 				t.Errorf("%s\nOlder(...): want %t, got %t", tc.reason, tc.want, got)
 			}
 		})

@@ -7,26 +7,13 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
-
-func parse(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func resources(s *structpb.Struct) *fnv1.Resources {
 	if s == nil {
@@ -87,10 +74,10 @@ func TestReadCluster(t *testing.T) {
 			"CustomResourceDefinition/dittoservers.dittofs.dittofs.com":   nil,
 		}
 		if percona != "" {
-			out["CustomResourceDefinition/perconapgclusters.pgv2.percona.com"] = parse(t, percona)
+			out["CustomResourceDefinition/perconapgclusters.pgv2.percona.com"] = yamltest.Struct(t, percona)
 		}
 		if own != "" {
-			out["CustomResourceDefinition/dittoservers.dittofs.dittofs.com"] = parse(t, own)
+			out["CustomResourceDefinition/dittoservers.dittofs.dittofs.com"] = yamltest.Struct(t, own)
 		}
 		for k, v := range more {
 			out[k] = v
@@ -133,7 +120,7 @@ func TestReadCluster(t *testing.T) {
 		},
 		"Foreign": {
 			reason: "a cluster of somebody else's is not the server's",
-			args:   args{required: crds(installed, ownCRD, map[string]*structpb.Struct{"PerconaPGCluster/files-postgres": parse(t, ready)})},
+			args:   args{required: crds(installed, ownCRD, map[string]*structpb.Struct{"PerconaPGCluster/files-postgres": yamltest.Struct(t, ready)})},
 			want:   State{Reason: ReasonClusterNotFound, Message: "PerconaPGCluster files-postgres exists and is not this server's; the condition Accepted tells what to do"},
 		},
 		"Deleting": {
@@ -273,13 +260,13 @@ func read(t *testing.T, cluster string, required map[string]*structpb.Struct) wo
 	t.Helper()
 	req := &fnv1.RunFunctionRequest{
 		Observed: &fnv1.State{
-			Composite: &fnv1.Resource{Resource: parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`)},
+			Composite: &fnv1.Resource{Resource: yamltest.Struct(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`)},
 			Resources: map[string]*fnv1.Resource{},
 		},
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
 	if cluster != "" {
-		req.Observed.Resources["postgres"] = &fnv1.Resource{Resource: parse(t, cluster)}
+		req.Observed.Resources["postgres"] = &fnv1.Resource{Resource: yamltest.Struct(t, cluster)}
 	}
 	for k, s := range required {
 		req.RequiredResources[k] = resources(s)
@@ -440,7 +427,7 @@ func TestReadBackups(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := ReadBackups(observed.FromStruct(parse(t, tc.cluster)))
+			got := ReadBackups(observed.FromStruct(yamltest.Struct(t, tc.cluster)))
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s\nReadBackups(...): -want, +got:\n%s", tc.reason, diff)
 			}
@@ -462,7 +449,7 @@ func TestBackupsOn(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := BackupsOn(observed.FromStruct(parse(t, tc.cluster))); got != tc.want {
+			if got := BackupsOn(observed.FromStruct(yamltest.Struct(t, tc.cluster))); got != tc.want {
 				t.Errorf("%s: want %t, got %t", tc.reason, tc.want, got)
 			}
 		})

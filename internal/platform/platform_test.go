@@ -5,26 +5,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func parse(t *testing.T, y string) observed.Object {
 	t.Helper()
-	if y == "" {
-		return observed.Object{}
-	}
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return observed.FromStruct(s)
+	return observed.FromStruct(yamltest.Struct(t, y))
 }
 
 func TestRead(t *testing.T) {

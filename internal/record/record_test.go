@@ -7,25 +7,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 func object(t *testing.T, y string) observed.Object {
 	t.Helper()
-	if y == "" {
-		return observed.Object{}
-	}
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatalf("%v in:\n%s", err, y)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return observed.FromStruct(s)
+	return observed.FromStruct(yamltest.Struct(t, y))
 }
 
 // annotated returns an object with annotations of the function's.

@@ -6,8 +6,6 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
-	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/desired"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
@@ -16,20 +14,8 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
-
-func parse(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // brief is a condition as a person reads it.
 type brief struct{ Status, Reason, Message string }
@@ -288,7 +274,7 @@ func TestBackupReady(t *testing.T) {
 			}
 			var cluster observed.Object
 			if tc.cluster != "" {
-				cluster = observed.FromStruct(parse(t, tc.cluster))
+				cluster = observed.FromStruct(yamltest.Struct(t, tc.cluster))
 			}
 			var got []brief
 			sv := &server.Server{}

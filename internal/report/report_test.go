@@ -23,6 +23,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 const xr = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`
@@ -30,12 +31,12 @@ const xr = `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metada
 // worldOf returns the world of an XR, with what Crossplane has composed for it.
 func worldOf(t *testing.T, xr string, composed map[string]string) world.World {
 	t.Helper()
-	r := observed.NewReader(&fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: parse(t, xr)}}})
+	r := observed.NewReader(&fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: yamltest.Struct(t, xr)}}})
 	w := world.World{XR: r.XR(), Identity: world.Identity{Name: "files", Namespace: "default"}, Objects: map[names.Resource]world.Existing{}}
 	for _, ref := range kinds.Refs("files") {
 		e := world.Existing{Ref: ref, Presence: world.Absent}
 		if y, ok := composed[string(ref.Resource)]; ok {
-			e.Presence, e.Object = world.Ours, observed.FromStruct(parse(t, y))
+			e.Presence, e.Object = world.Ours, observed.FromStruct(yamltest.Struct(t, y))
 		}
 		w.Objects[ref.Resource] = e
 	}
@@ -318,7 +319,7 @@ func decode(t *testing.T, rsp *fnv1.RunFunctionResponse) v1alpha1.DittoServerSta
 // TestWriteLeavesTheXRAlone: an earlier step may have said things of the XR.
 func TestWriteLeavesTheXRAlone(t *testing.T) {
 	rsp := &fnv1.RunFunctionResponse{Desired: &fnv1.State{Composite: &fnv1.Resource{
-		Resource:          parse(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {labels: {a: b}}, status: {theirs: 1, phase: Theirs}}`),
+		Resource:          yamltest.Struct(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {labels: {a: b}}, status: {theirs: 1, phase: Theirs}}`),
 		ConnectionDetails: map[string][]byte{"k": []byte("v")},
 	}}}
 	r := Report{World: worldOf(t, xr, nil), Result: server.Resolution{Server: resolved(onSQLite)}, Target: pgstate.State{Ready: true}}

@@ -7,32 +7,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
-
-func parse(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	if y == "" {
-		return nil
-	}
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatalf("%v in:\n%s", err, y)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func decodeYAML(t *testing.T, spec, defaults string) (server.Spec, []string) {
 	t.Helper()
-	a, errs := server.Decode(observed.FromStruct(parse(t, spec)), observed.FromStruct(parse(t, defaults)))
+	a, errs := server.Decode(observed.FromStruct(yamltest.Struct(t, spec)), observed.FromStruct(yamltest.Struct(t, defaults)))
 	out := make([]string, 0, len(errs))
 	for _, e := range errs {
 		out = append(out, e.Error())

@@ -12,6 +12,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/strict"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 const (
@@ -36,7 +37,7 @@ func liveCluster(t *testing.T, spec string, c *record.Cluster) string {
 	t.Helper()
 	m := map[string]any{
 		"metadata": map[string]any{"name": "files-postgres", "namespace": "default"},
-		"spec":     parse(t, spec).AsMap(),
+		"spec":     yamltest.Struct(t, spec).AsMap(),
 		// Without a record, whoever made it may have put data in it.
 		"status": map[string]any{"state": "initializing"},
 	}
@@ -78,7 +79,7 @@ func recorded(t *testing.T, spec string) *record.Cluster {
 		Asked:       map[string]any{"enabled": true, "before": true},
 		Initialized: true,
 		Volume:      record.Volume{Size: "20Gi", Class: ptr.To("fast")},
-		Spec:        parse(t, spec).AsMap(),
+		Spec:        yamltest.Struct(t, spec).AsMap(),
 	}
 }
 
@@ -548,7 +549,7 @@ func TestLiveTemplatesAreKept(t *testing.T) {
 			live := liveServer(wiredToSQLite, tc.claims)
 			res := call{spec: `{storage: ` + tc.storage + `}`, composed: map[string]string{"server": live}}.resolve(t)
 			var want []map[string]any
-			for _, c := range parse(t, live).AsMap()["spec"].(map[string]any)["volumeClaimTemplates"].([]any) {
+			for _, c := range yamltest.Struct(t, live).AsMap()["spec"].(map[string]any)["volumeClaimTemplates"].([]any) {
 				m := c.(map[string]any)
 				delete(m, "status")
 				want = append(want, m)

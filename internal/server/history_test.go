@@ -19,6 +19,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/strict"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 // A history is a server through several edits: what is composed is what is
@@ -53,7 +54,7 @@ func (h *history) reconcile(spec string) server.Resolution {
 	xr := map[string]any{
 		"apiVersion": "dittofs.dittofs.com/v1alpha1", "kind": "DittoServer",
 		"metadata": map[string]any{"name": "files", "namespace": "default", "uid": h.uid, "creationTimestamp": h.created},
-		"spec":     parse(h.t, braced(spec)).AsMap(),
+		"spec":     yamltest.Struct(h.t, braced(spec)).AsMap(),
 	}
 	if s := xr["spec"].(map[string]any); s["storage"] == nil {
 		s["storage"] = map[string]any{"metadataSize": "10Gi"}
@@ -74,7 +75,7 @@ func (h *history) reconcile(spec string) server.Resolution {
 			for _, k := range slices.Sorted(maps.Keys(w.Requirements.GetResources())) {
 				req.RequiredResources[k] = &fnv1.Resources{}
 				if y := h.others[k]; y != "" {
-					req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: parse(h.t, y)}}
+					req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: yamltest.Struct(h.t, y)}}
 				}
 			}
 			continue

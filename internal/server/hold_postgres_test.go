@@ -10,6 +10,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 const (
@@ -487,7 +488,7 @@ func TestMetadataDatabase(t *testing.T) {
 // asked for, and an upgrade of the function is no change of that.
 func TestAskedOfTheFirstFormat(t *testing.T) {
 	first := func(digest string) map[string]string {
-		doc := encode(t, map[string]any{"ask": digest, "spec": parse(t, clusterSpec).AsMap()})
+		doc := encode(t, map[string]any{"ask": digest, "spec": yamltest.Struct(t, clusterSpec).AsMap()})
 		return map[string]string{"postgres": `{metadata: {name: files-postgres, annotations: {dittoserver.fn.crossplane.io/rendered: ` + encode(t, doc) + `}}, spec: ` + clusterSpec + `}`}
 	}
 	cases := map[string]struct {

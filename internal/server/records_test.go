@@ -9,6 +9,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 // TestVersionsOfWhatIsLive guards that a new default of a new function reaches
@@ -118,7 +119,7 @@ func TestVersionsOfWhatIsLive(t *testing.T) {
 			call: call{spec: percona, answers: s3, composed: map[string]string{
 				"server": strings.Replace(live, "v0.28.0", "edited", 1), "config": first,
 				"postgres": strings.Replace(liveCluster(t, edited, nil), `"name":"files-postgres"`,
-					`"name":"files-postgres","annotations":{"dittoserver.fn.crossplane.io/rendered":`+encode(t, encode(t, map[string]any{"ask": "x", "spec": parse(t, chosen).AsMap()}))+`}`, 1),
+					`"name":"files-postgres","annotations":{"dittoserver.fn.crossplane.io/rendered":`+encode(t, encode(t, map[string]any{"ask": "x", "spec": yamltest.Struct(t, chosen).AsMap()}))+`}`, 1),
 			}},
 			want: versions{old, "2.9.5", pg + "16.10-1", backup + "2.57.0-1", 16},
 		},

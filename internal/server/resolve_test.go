@@ -14,6 +14,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 const (
@@ -37,13 +38,13 @@ type call struct {
 // its storage, in as many rounds as it takes.
 func (c call) resolve(t *testing.T) server.Resolution {
 	t.Helper()
-	spec := parse(t, c.spec).AsMap()
+	spec := yamltest.Struct(t, c.spec).AsMap()
 	if spec["storage"] == nil {
 		spec["storage"] = map[string]any{"metadataSize": "10Gi"}
 	}
-	xr := parse(t, namespacedXR)
+	xr := yamltest.Struct(t, namespacedXR)
 	if c.xr != "" {
-		xr = parse(t, c.xr)
+		xr = yamltest.Struct(t, c.xr)
 	}
 	if c.name != "" {
 		xr.GetFields()["metadata"].GetStructValue().GetFields()["name"] = structpb.NewStringValue(c.name)
@@ -58,12 +59,12 @@ func (c call) resolve(t *testing.T) server.Resolution {
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
 	for k, y := range c.composed {
-		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+		req.Observed.Resources[k] = &fnv1.Resource{Resource: yamltest.Struct(t, y)}
 	}
 	for range 5 {
 		r := observed.NewReader(req)
 		o := r.XR()
-		spec, errs := server.Decode(o.Spec(), observed.FromStruct(parse(t, c.defaults)))
+		spec, errs := server.Decode(o.Spec(), observed.FromStruct(yamltest.Struct(t, c.defaults)))
 		id, held := world.Identify(r, o, kinds.Suffixes(), c.namespace)
 		id.AdoptExisting = spec.AdoptExisting
 		w := world.Read(r, o, id, kinds.Ask(id.Name, spec))
@@ -76,7 +77,7 @@ func (c call) resolve(t *testing.T) server.Resolution {
 		for _, k := range slices.Sorted(maps.Keys(w.Requirements.GetResources())) {
 			req.RequiredResources[k] = &fnv1.Resources{}
 			if y := c.answers[k]; y != "" {
-				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: parse(t, y)}}
+				req.RequiredResources[k].Items = []*fnv1.Resource{{Resource: yamltest.Struct(t, y)}}
 			}
 		}
 	}

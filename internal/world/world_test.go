@@ -8,8 +8,6 @@ import (
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/names"
@@ -17,6 +15,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 const (
@@ -43,22 +42,6 @@ const (
 	kept = `{` + before + `, data: {host: eA==, dbname: b2xk}}`
 )
 
-func parse(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	if y == "" {
-		return nil
-	}
-	m := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &m); err != nil {
-		t.Fatalf("%v in:\n%s", err, y)
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // A call is a request: an XR, its spec, what Crossplane observes, and what it
 // answers to requirements, of which an empty answer tells that there is no such
 // object. If rest is true, nothing else exists.
@@ -76,25 +59,25 @@ func (c call) read(t *testing.T) world.World {
 	t.Helper()
 	req := &fnv1.RunFunctionRequest{
 		Observed: &fnv1.State{
-			Composite: &fnv1.Resource{Resource: parse(t, c.xr)},
+			Composite: &fnv1.Resource{Resource: yamltest.Struct(t, c.xr)},
 			Resources: map[string]*fnv1.Resource{},
 		},
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
 	for k, y := range c.composed {
-		req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+		req.Observed.Resources[k] = &fnv1.Resource{Resource: yamltest.Struct(t, y)}
 	}
 	answer := func(k, y string) {
 		rs := &fnv1.Resources{}
 		if y != "" {
-			rs.Items = []*fnv1.Resource{{Resource: parse(t, y)}}
+			rs.Items = []*fnv1.Resource{{Resource: yamltest.Struct(t, y)}}
 		}
 		req.RequiredResources[k] = rs
 	}
 	for k, y := range c.answers {
 		answer(k, y)
 	}
-	spec, errs := server.Decode(observed.FromStruct(parse(t, c.spec)), observed.Object{})
+	spec, errs := server.Decode(observed.FromStruct(yamltest.Struct(t, c.spec)), observed.Object{})
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
@@ -753,11 +736,11 @@ func TestIdentify(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{
-				Composite: &fnv1.Resource{Resource: parse(t, tc.xr)},
+				Composite: &fnv1.Resource{Resource: yamltest.Struct(t, tc.xr)},
 				Resources: map[string]*fnv1.Resource{},
 			}}
 			for k, y := range tc.composed {
-				req.Observed.Resources[k] = &fnv1.Resource{Resource: parse(t, y)}
+				req.Observed.Resources[k] = &fnv1.Resource{Resource: yamltest.Struct(t, y)}
 			}
 			r := observed.NewReader(req)
 			id, held := world.Identify(r, r.XR(), kinds.Suffixes(), tc.fallback)

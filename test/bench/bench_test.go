@@ -13,21 +13,9 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
-)
 
-func object(t *testing.T, y string) *structpb.Struct {
-	t.Helper()
-	o := map[string]any{}
-	if err := yaml.Unmarshal([]byte(y), &o); err != nil {
-		t.Fatal(err)
-	}
-	s, err := structpb.NewStruct(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
+)
 
 const statefulSet = `
 apiVersion: apps/v1
@@ -47,8 +35,8 @@ func TestRequests(t *testing.T) {
 	rs, err := newRequests(&fnv1.RunFunctionRequest{
 		Meta: &fnv1.RequestMeta{Tag: tag},
 		Observed: &fnv1.State{
-			Composite: &fnv1.Resource{Resource: object(t, "{kind: DittoServer, metadata: {name: "+serverName+"}}")},
-			Resources: map[string]*fnv1.Resource{"server": {Resource: object(t, statefulSet)}},
+			Composite: &fnv1.Resource{Resource: yamltest.Struct(t, "{kind: DittoServer, metadata: {name: "+serverName+"}}")},
+			Resources: map[string]*fnv1.Resource{"server": {Resource: yamltest.Struct(t, statefulSet)}},
 		},
 	})
 	if err != nil {
@@ -98,7 +86,7 @@ func TestRequests(t *testing.T) {
 
 // TestTemplateOf: the template renders what it was made of.
 func TestTemplateOf(t *testing.T) {
-	want := object(t, statefulSet)
+	want := yamltest.Struct(t, statefulSet)
 	text, err := templateOf(&fnv1.RunFunctionResponse{Desired: &fnv1.State{Resources: map[string]*fnv1.Resource{"server": {Resource: want}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +99,7 @@ func TestTemplateOf(t *testing.T) {
 	if err := parsed.Execute(b, map[string]any{"xr": map[string]any{"metadata": map[string]any{"name": "other"}}}); err != nil {
 		t.Fatal(err)
 	}
-	got := object(t, strings.ReplaceAll(b.String(), "other", serverName))
+	got := yamltest.Struct(t, strings.ReplaceAll(b.String(), "other", serverName))
 	annotations := got.GetFields()["metadata"].GetStructValue().GetFields()["annotations"].GetStructValue()
 	if name := annotations.GetFields()["bench/composition-resource-name"].GetStringValue(); name != "server" {
 		t.Errorf("got resource name %q, want server", name)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/render"
+	"github.com/dittofs/function-dittoserver/test/served"
 )
 
 // Parts of the request of which every server has others. They are replaced in
@@ -59,7 +60,15 @@ func capture(ctx context.Context, root string, p *process) (*fnv1.RunFunctionReq
 	if _, err := lifecycle.New(adapter{r}, xr, nil).Walk(ctx); err != nil {
 		return nil, nil, err
 	}
-	asServed(r.req)
+	if err := served.Add(r.req); err != nil {
+		return nil, nil, err
+	}
+	server, ok := r.req.GetObserved().GetResources()["server"]
+	if !ok {
+		return nil, nil, errors.New("the request has no StatefulSet")
+	}
+	// It is what changes with every call.
+	server.GetResource().GetFields()["metadata"].GetStructValue().GetFields()["resourceVersion"] = structpb.NewStringValue(revision)
 	r.req.Meta.Tag = tag
 	if _, err := r.RunFunction(ctx, r.req); err != nil {
 		return nil, nil, err
@@ -75,55 +84,6 @@ type adapter struct{ *recorder }
 
 func (a adapter) RunFunction(ctx context.Context, req *fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
 	return a.recorder.RunFunction(ctx, req)
-}
-
-// asServed adds to observed objects what the API server adds: a version and
-// managedFields, which are about half of what Crossplane sends.
-func asServed(req *fnv1.RunFunctionRequest) {
-	for name, r := range req.GetObserved().GetResources() {
-		o := r.GetResource().AsMap()
-		meta, _ := o["metadata"].(map[string]any)
-		meta["resourceVersion"] = "1234567890"
-		if name == "server" {
-			meta["resourceVersion"] = revision
-		}
-		entry := func(manager string, fields map[string]any) any {
-			return map[string]any{
-				"manager": manager, "operation": "Apply", "apiVersion": o["apiVersion"], "time": "2026-01-01T00:00:00Z",
-				"fieldsType": "FieldsV1", "fieldsV1": fields,
-			}
-		}
-		applied := maps.Clone(o)
-		delete(applied, "status")
-		managers := []any{entry("apiextensions.crossplane.io/composed/0123456789abcdef", fieldsOf(applied))}
-		if o["status"] != nil {
-			managers = append(managers, entry("kube-controller-manager", map[string]any{"f:status": fieldsOf(o["status"])}))
-		}
-		meta["managedFields"] = managers
-		if s, err := structpb.NewStruct(o); err == nil {
-			r.Resource = s
-		}
-	}
-}
-
-// fieldsOf returns how managedFields write the fields of a value.
-func fieldsOf(v any) map[string]any {
-	out := map[string]any{}
-	switch t := v.(type) {
-	case map[string]any:
-		for k, e := range t {
-			out["f:"+k] = fieldsOf(e)
-		}
-	case []any:
-		for i, e := range t {
-			k := fmt.Sprintf("k:{\"index\":%d}", i)
-			if m, ok := e.(map[string]any); ok && m["name"] != nil {
-				k = fmt.Sprintf("k:{\"name\":%q}", m["name"])
-			}
-			out[k] = map[string]any{".": map[string]any{}}
-		}
-	}
-	return out
 }
 
 // Requests makes encoded requests of any number of servers out of one.

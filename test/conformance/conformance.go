@@ -207,7 +207,7 @@ func Test(t *testing.T, fn func() render.Function) {
 func namespaced(spec object) *unstructured.Unstructured {
 	return (&unstructured.Unstructured{Object: object{
 		"apiVersion": "dittofs.dittofs.com/v1alpha1", "kind": "DittoServer",
-		"metadata": object{"name": "files", "namespace": "storage"}, "spec": whole(spec),
+		"metadata": object{"name": "files", "namespace": "storage"}, "spec": Whole(spec),
 	}}).DeepCopy()
 }
 
@@ -215,25 +215,28 @@ func claimed(spec object) *unstructured.Unstructured {
 	spec = maps.Clone(spec)
 	spec["claimRef"] = object{"apiVersion": "dittofs.dittofs.com/v1alpha1", "kind": "DittoServer", "name": "files", "namespace": "storage"}
 	return (&unstructured.Unstructured{Object: object{
-		"apiVersion": "dittofs.dittofs.com/v1alpha1", "kind": "XDittoServer", "metadata": object{"name": "files-x7k2p"}, "spec": whole(spec),
+		"apiVersion": "dittofs.dittofs.com/v1alpha1", "kind": "XDittoServer", "metadata": object{"name": "files-x7k2p"}, "spec": Whole(spec),
 	}}).DeepCopy()
 }
 
-// whole returns a value with int64 for every whole number, as Kubernetes has it.
-func whole(v any) any {
+// Whole returns a copy of a JSON value with int64 for every whole number, as
+// Kubernetes has it.
+func Whole(v any) any {
 	switch t := v.(type) {
 	case object:
 		out := make(object, len(t))
 		for k, e := range t {
-			out[k] = whole(e)
+			out[k] = Whole(e)
 		}
 		return out
 	case []any:
 		out := make([]any, 0, len(t))
 		for _, e := range t {
-			out = append(out, whole(e))
+			out = append(out, Whole(e))
 		}
 		return out
+	case int:
+		return int64(t)
 	case float64:
 		if i := int64(t); float64(i) == t {
 			return i

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
+	"github.com/dittofs/function-dittoserver/test/conformance"
 )
 
 // An action is what may happen to a server between two reconciles. It returns
@@ -555,12 +556,12 @@ func (l *life) personEditsCluster() string {
 		put     func(o object, v any)
 	}
 	field := func(foreign bool, want any, path ...string) candidate {
-		return candidate{strings.Join(path, "."), foreign, normal(want),
+		return candidate{strings.Join(path, "."), foreign, conformance.Whole(want),
 			func(o object) any { return at(o, path...) },
 			func(o object, v any) { set(o, v, path...) }}
 	}
 	ofInstance := func(foreign bool, want any, path ...string) candidate {
-		return candidate{"instance1." + strings.Join(path, "."), foreign, normal(want),
+		return candidate{"instance1." + strings.Join(path, "."), foreign, conformance.Whole(want),
 			func(o object) any { return at(instance(o), path...) },
 			func(o object, v any) { set(instance(o), v, path...) }}
 	}
@@ -606,7 +607,7 @@ func (l *life) personEditsCluster() string {
 	if tagMajor(fmt.Sprint(c.want)) != 0 && revert {
 		return ""
 	}
-	l.edit(k, func(o object) { c.put(o, normal(c.want)) })
+	l.edit(k, func(o object) { c.put(o, conformance.Whole(c.want)) })
 	l.edits = slices.DeleteFunc(l.edits, func(e personsEdit) bool { return e.path == c.path })
 	if c.foreign || !revert {
 		l.edits = append(l.edits, personsEdit{path: c.path, value: c.get, want: c.want, ask: l.askDigest(), uid: text(o, "metadata", "uid"), foreign: c.foreign})

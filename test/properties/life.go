@@ -19,6 +19,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/render"
+	"github.com/dittofs/function-dittoserver/test/doubles"
 )
 
 // Names by which Crossplane marks what it composes.
@@ -39,8 +40,8 @@ type life struct {
 	r   *rand.Rand
 	w   *lifecycle.World
 	fn  render.Function
-	log *captured
-	src *source
+	log *doubles.Log
+	src *doubles.Source
 
 	input object
 	// n and ns are the server's name and namespace, and claim the claim's name.
@@ -124,7 +125,7 @@ func (s *suite) begin(h history) *life {
 	l := &life{
 		s: s, h: h, r: rand.New(rand.NewPCG(h.seed, 0)), n: "files", ns: "storage", //nolint:gosec // Not for secrets.
 		known: map[string]string{}, spent: map[string]string{}, aged: map[string]string{}, adminAt: map[string]string{}, everReady: map[string]bool{}, broke: map[string]bool{},
-		log: &captured{}, src: &source{},
+		log: &doubles.Log{}, src: &doubles.Source{},
 	}
 	without := func(part string) bool { return slices.Contains(h.without, part) }
 	l.fn = s.fn(l.log, time.Minute, l.src)
@@ -455,8 +456,8 @@ func (l *life) step() (*lifecycle.Answer, error) {
 		gate["external:"+e] = l.databaseReady("external:" + e)
 	}
 	valid := l.valid()
-	l.src.seed, l.src.n = l.h.seed<<16+uint64(l.steps), 0 //nolint:gosec // Small.
-	_ = l.log.take()
+	l.src.Seed, l.src.N = l.h.seed<<16+uint64(l.steps), 0 //nolint:gosec // Small.
+	_ = l.log.Take()
 
 	a, err := l.w.Reconcile(context.Background())
 	if err != nil {
@@ -482,7 +483,7 @@ func (l *life) step() (*lifecycle.Answer, error) {
 			return a, err
 		}
 	}
-	logs := l.log.take()
+	logs := l.log.Take()
 	checks := []func() error{func() error { return l.quiet(a, logs) }}
 	if l.steps%4 == 0 {
 		checks = append(checks, func() error { return l.sameBytes(a) })
@@ -544,12 +545,12 @@ func (l *life) step() (*lifecycle.Answer, error) {
 // sameBytes: the same request gives the same bytes, from a function that was
 // asked nothing before, too.
 func (l *life) sameBytes(a *lifecycle.Answer) error {
-	l.src.n = 0
+	l.src.N = 0
 	first, err := l.fn.RunFunction(context.Background(), proto.CloneOf(a.Request))
 	if err != nil {
 		return breaks("error", "%v", err)
 	}
-	l.src.n = 0
+	l.src.N = 0
 	second, err := l.s.fn(l.log, time.Minute, l.src).RunFunction(context.Background(), proto.CloneOf(a.Request))
 	if err != nil {
 		return breaks("error", "%v", err)

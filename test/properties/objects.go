@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
+	"github.com/dittofs/function-dittoserver/test/conformance"
 )
 
 // An object is a Kubernetes object, with int64 for every whole number. What
@@ -91,7 +92,7 @@ func set(o object, v any, path ...string) {
 		}
 		o = m
 	}
-	o[path[len(path)-1]] = normal(v)
+	o[path[len(path)-1]] = conformance.Whole(v)
 }
 
 // unset removes what lies at the path.
@@ -105,32 +106,7 @@ func clone(o object) object {
 	if o == nil {
 		return nil
 	}
-	return normal(o).(object)
-}
-
-// normal copies a JSON value, with int64 for every whole number.
-func normal(v any) any {
-	switch t := v.(type) {
-	case object:
-		out := make(object, len(t))
-		for k, e := range t {
-			out[k] = normal(e)
-		}
-		return out
-	case []any:
-		out := make([]any, 0, len(t))
-		for _, e := range t {
-			out = append(out, normal(e))
-		}
-		return out
-	case int:
-		return int64(t)
-	case float64:
-		if i := int64(t); float64(i) == t {
-			return i
-		}
-	}
-	return v
+	return conformance.Whole(o).(object)
 }
 
 func kube(o object) *unstructured.Unstructured { return &unstructured.Unstructured{Object: clone(o)} }
