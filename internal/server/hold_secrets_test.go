@@ -223,32 +223,28 @@ func TestVanishedSecrets(t *testing.T) {
 			t.Errorf("nothing has to stay as it is: want %s, got %s", admin, got)
 		}
 	})
-	t.Run("JWT", func(t *testing.T) {
-		h := newHistory(t)
-		fill(h)
-		h.started(mine)
-		pod := h.get(names.Server, "spec", "template")
-		h.others["Secret/j"] = ""
-		res := h.apply(mine)
-		wantHeld(t, "there is nothing to go on with but that", res)
-		wantWarned(t, "the next start needs it", res, "spec.identity.jwt.secretRef: Secret j does not exist in namespace default, and the server cannot start without it; create it")
-		if diff := cmp.Diff(pod, h.get(names.Server, "spec", "template")); diff != "" {
-			t.Errorf("want the pod as it was: -want, +got:\n%s", diff)
-		}
-	})
-	t.Run("Token", func(t *testing.T) {
-		h := newHistory(t)
-		fill(h)
-		h.started(mine)
-		pod := h.get(names.Server, "spec", "template")
-		h.others["Secret/t"] = ""
-		res := h.apply(mine)
-		wantHeld(t, "metrics are not opened to everybody", res)
-		wantWarned(t, "the next start needs it", res, "spec.metrics.bearerTokenSecret: Secret t does not exist in namespace default, and the server cannot start without it; create it")
-		if diff := cmp.Diff(pod, h.get(names.Server, "spec", "template")); diff != "" {
-			t.Errorf("want the pod as it was: -want, +got:\n%s", diff)
-		}
-	})
+	for name, tc := range map[string]struct {
+		secret, path string
+		// reason is why the reference is not held at another.
+		reason string
+	}{
+		"JWT":   {secret: "j", path: "spec.identity.jwt.secretRef", reason: "there is nothing to go on with but that"},
+		"Token": {secret: "t", path: "spec.metrics.bearerTokenSecret", reason: "metrics are not opened to everybody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHistory(t)
+			fill(h)
+			h.started(mine)
+			pod := h.get(names.Server, "spec", "template")
+			h.others["Secret/"+tc.secret] = ""
+			res := h.apply(mine)
+			wantHeld(t, tc.reason, res)
+			wantWarned(t, "the next start needs it", res, tc.path+": Secret "+tc.secret+" does not exist in namespace default, and the server cannot start without it; create it")
+			if diff := cmp.Diff(pod, h.get(names.Server, "spec", "template")); diff != "" {
+				t.Errorf("want the pod as it was: -want, +got:\n%s", diff)
+			}
+		})
+	}
 }
 
 // TestForeignSecretsOfOurNames: what is somebody else's is neither mounted nor read.
