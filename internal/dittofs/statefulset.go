@@ -70,6 +70,7 @@ func StatefulSet(s *server.Server, checksums map[string]string, live observed.Ob
 			Replicas:            ptr.To(s.Replicas),
 			ServiceName:         names.HeadlessService(s.Name),
 			PodManagementPolicy: s.PodManagement,
+			UpdateStrategy:      updateStrategy(s, live),
 			Selector:            &metav1.LabelSelector{MatchLabels: names.Labels(s.Name)},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: names.Labels(s.Name), Annotations: annotations},
@@ -82,6 +83,18 @@ func StatefulSet(s *server.Server, checksums map[string]string, live observed.Ob
 			},
 		},
 	}
+}
+
+// updateStrategy leaves everything to Kubernetes' defaults, unless the pod must not be
+// replaced. Pods below the partition stay as they are, and so does one that has to be
+// made again. It is left alone where a person has decided when pods are replaced.
+// Source: k8s.io/api v0.35 apps/v1, RollingUpdateStatefulSetStrategy.
+func updateStrategy(s *server.Server, live observed.Object) appsv1.StatefulSetUpdateStrategy {
+	onDelete := live.String("spec", "updateStrategy", "type") == string(appsv1.OnDeleteStatefulSetStrategyType)
+	if !s.Frozen || onDelete || live.OwnedByOthers("spec", "updateStrategy", "rollingUpdate", "partition") {
+		return appsv1.StatefulSetUpdateStrategy{}
+	}
+	return appsv1.StatefulSetUpdateStrategy{RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To(max(s.Replicas, 1))}}
 }
 
 // container returns the server's container, but for what its parts add.

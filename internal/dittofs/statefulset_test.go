@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
@@ -17,6 +18,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 // TestStatefulSetIsFrozen guards what an unchanged spec is made into. A golden
@@ -333,6 +335,48 @@ func TestOptionalReferences(t *testing.T) {
 			slices.Sort(got)
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s\noptional references: -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestUpdateStrategy guards that nothing is said of how pods are replaced, except while
+// the one that runs must not be, and never over a person's decision.
+func TestUpdateStrategy(t *testing.T) {
+	frozen := func(s *server.Server) { s.Frozen = true }
+	partition := func(n int32) appsv1.StatefulSetUpdateStrategy {
+		return appsv1.StatefulSetUpdateStrategy{RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To(n)}}
+	}
+	cases := map[string]struct {
+		reason string
+		server *server.Server
+		live   string
+		want   appsv1.StatefulSetUpdateStrategy
+	}{
+		"Default":   {reason: "a server at rest is not touched", server: resolved()},
+		"Frozen":    {reason: "its only pod is below the partition", server: resolved(frozen), want: partition(1)},
+		"FrozenOff": {reason: "and so it is while the last pod ends", server: resolved(frozen, func(s *server.Server) { s.Replicas = 0 }), want: partition(1)},
+		"OnDelete": {
+			reason: "a person replaces the pods, and the API server refuses a partition beside it",
+			server: resolved(frozen), live: `{spec: {updateStrategy: {type: OnDelete}}}`,
+		},
+		"Owned": {
+			reason: "a person has set it", server: resolved(frozen),
+			live: `{metadata: {managedFields: [{manager: kubectl, operation: Update, fieldsV1: {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {"f:partition": {}}}}}}]}, spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}}}`,
+		},
+		"Defaulted": {
+			reason: "the API server's default is nobody's decision", server: resolved(frozen),
+			live: `{spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}}}`, want: partition(1),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var live observed.Object
+			if tc.live != "" {
+				live = observed.FromStruct(yamltest.Struct(t, tc.live))
+			}
+			if diff := cmp.Diff(tc.want, StatefulSet(tc.server, nil, live).Spec.UpdateStrategy); diff != "" {
+				t.Errorf("%s: -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -168,7 +168,18 @@ func (w *World) sent(k Key) (*structpb.Struct, error) {
 	if e.sent != nil {
 		return e.sent, nil
 	}
-	s, err := render.ToStruct(e.obj)
+	o := e.obj
+	fields, err := managedFields(e.managers, composedOwner(w.xr))
+	if err != nil {
+		return nil, err
+	}
+	if len(fields) > 0 {
+		o = o.DeepCopy()
+		if err := unstructured.SetNestedSlice(o.Object, fields, "metadata", "managedFields"); err != nil {
+			return nil, err
+		}
+	}
+	s, err := render.ToStruct(o)
 	e.sent = s
 	return s, err
 }

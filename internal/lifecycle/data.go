@@ -287,31 +287,44 @@ func (w *World) PodsStart(restart bool) {
 		replicas, _, _ := unstructured.NestedInt64(sts.Object, "spec", "replicas")
 		if replicas == 0 {
 			delete(w.pods, dataKey(sts))
-			w.serverStatus(k, 0)
+			w.serverStatus(k, 0, true)
 			continue
 		}
 		template, _, _ := unstructured.NestedMap(sts.Object, "spec", "template")
 		last, runs := w.pods[dataKey(sts)]
+		updated := true
+		if partition, _, _ := unstructured.NestedInt64(sts.Object, "spec", "updateStrategy", "rollingUpdate", "partition"); runs && partition >= replicas {
+			// The pod stays what it is, and is made again as it was.
+			updated = equality.Semantic.DeepEqual(last.Template, template)
+			template = last.Template
+		}
 		if runs && !restart && last.Blocked == "" && equality.Semantic.DeepEqual(last.Template, template) {
-			w.serverStatus(k, 1)
+			w.serverStatus(k, 1, updated)
 			continue
 		}
 		pod := w.start(sts, template)
 		if pod.Blocked != "" {
 			pod.On, pod.Fresh = last.On, false
 			w.pods[dataKey(sts)] = pod
-			w.serverStatus(k, 0)
+			w.serverStatus(k, 0, updated)
 			continue
 		}
 		pod.Fresh = !w.data[pod.On]
 		w.data[pod.On] = true
 		w.pods[dataKey(sts)] = pod
-		w.serverStatus(k, 1)
+		w.serverStatus(k, 1, updated)
 	}
 }
 
-func (w *World) serverStatus(k Key, ready int64) {
-	w.edit(k, ManagerController, func(o *unstructured.Unstructured) { reportServer(o, ready) })
+// serverStatus reports that many ready pods, which are of the latest template or of
+// the one before.
+func (w *World) serverStatus(k Key, ready int64, updated bool) {
+	w.edit(k, ManagerController, func(o *unstructured.Unstructured) {
+		reportServer(o, ready)
+		if status, ok := o.Object["status"].(map[string]any); ok && !updated {
+			status["updatedReplicas"], status["currentRevision"] = int64(0), o.GetName()+"-0"
+		}
+	})
 }
 
 // makeClaims makes the claims of the first pod. They stay when the StatefulSet

@@ -3,10 +3,14 @@ package lifecycle
 import (
 	"crypto/sha256"
 	_ "embed"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/crossplane/function-sdk-go/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/merge"
@@ -114,4 +118,30 @@ func updateFields(before, after *unstructured.Unstructured, managers fieldpath.M
 	}
 	_, next, err := updater().Update(was, is, anyVersion, managers.Copy(), manager)
 	return next, err
+}
+
+// managedFields tells what others than one manager own of an object, as the API
+// server writes it. It is left out where nobody else owns anything: it is long, and
+// nothing looks at the manager's own.
+func managedFields(managers fieldpath.ManagedFields, but string) ([]any, error) {
+	var out []any
+	for _, name := range slices.Sorted(maps.Keys(managers)) {
+		if name == but {
+			continue
+		}
+		b, err := managers[name].Set().ToJSON()
+		if err != nil {
+			return nil, err
+		}
+		set := map[string]any{}
+		if err := json.Unmarshal(b, &set); err != nil {
+			return nil, err
+		}
+		operation := metav1.ManagedFieldsOperationUpdate
+		if managers[name].Applied() {
+			operation = metav1.ManagedFieldsOperationApply
+		}
+		out = append(out, map[string]any{"manager": name, "operation": string(operation), "fieldsType": "FieldsV1", "fieldsV1": set})
+	}
+	return out, nil
 }

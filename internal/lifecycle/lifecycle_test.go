@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/render"
 )
 
@@ -403,6 +404,29 @@ func TestSent(t *testing.T) {
 	}
 	if got := w.Composed("c").GetLabels()[render.LabelClaimName]; got != "files" {
 		t.Errorf("got claim label %q", got)
+	}
+}
+
+// TestSentOwners: what others own of an object is sent with it, as on a real cluster.
+func TestSentOwners(t *testing.T) {
+	var sent *structpb.Struct
+	w := New(fake(func(req *fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
+		sent = req.GetObserved().GetResources()["c"].GetResource()
+		return answer(map[string]string{"c": config("a")}), nil
+	}), object(xrYAML), nil)
+	owners := func() []observed.Object { return observed.FromStruct(sent).List("metadata", "managedFields") }
+
+	reconcile(t, w)
+	reconcile(t, w)
+	if got := owners(); len(got) != 0 {
+		t.Errorf("want nothing of an object that is all Crossplane's, got %v", got)
+	}
+	w.Edit(Key{"v1", "ConfigMap", "ns", "c"}, func(o *unstructured.Unstructured) {
+		o.Object["data"].(map[string]any)["mine"] = "x"
+	})
+	reconcile(t, w)
+	if got := observed.FromStruct(sent); !got.OwnedByOthers("data", "mine") || got.OwnedByOthers("data", "k") {
+		t.Errorf("want what a person added to be theirs, and no more: got %v", owners())
 	}
 }
 

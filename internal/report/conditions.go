@@ -44,6 +44,7 @@ const (
 	ReasonStopped            = "Stopped"
 	ReasonNotAvailable       = "NoReplicasAvailable"
 	ReasonWaitingForDatabase = "WaitingForDatabase"
+	ReasonWaitingForSecret   = "WaitingForSecret"
 	ReasonUpdating           = "StatefulSetUpdating"
 	ReasonScaling            = "ScalingReplicas"
 	ReasonComplete           = "ReconcileComplete"
@@ -146,6 +147,8 @@ func progressing(s *server.Server, st dittofs.State, database pgstate.State) Con
 		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready; the condition DatabaseReady tells what that waits for")
 	case st.Replicas != s.Replicas:
 		return condition(TypeProgressing, true, ReasonScaling, "the number of replicas is being changed")
+	case !st.Current && s.Frozen:
+		return condition(TypeProgressing, true, ReasonWaitingForSecret, "the server runs as it was, and its pod is replaced when the Secret is whole that a new one could not start without; the condition Accepted tells which")
 	case !st.Current:
 		return condition(TypeProgressing, true, ReasonUpdating, "the server's pod is being replaced. "+why(s))
 	case st.Ready != st.Replicas:

@@ -102,7 +102,9 @@ func TestAvailableAndProgressing(t *testing.T) {
 		ready    bool
 		// undecided is whether it is uncertain which database has the server's data.
 		undecided bool
-		want      want
+		// frozen is whether the pod must not be replaced.
+		frozen bool
+		want   want
 	}{
 		"Undecided": {
 			reason: "a server waits for whoever decides which database it uses, and is not said to be created", database: sqlite, target: sqlite, replicas: 1, ready: true, undecided: true,
@@ -157,6 +159,14 @@ func TestAvailableAndProgressing(t *testing.T) {
 				brief{"True", "StatefulSetUpdating", "the server's pod is being replaced. " + describe + logs},
 			},
 		},
+		"Frozen": {
+			reason: "the pod is not replaced while a new one could not start", database: sqlite, target: sqlite, replicas: 1, frozen: true,
+			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1},
+			want: want{
+				brief{"True", "MinimumReplicasAvailable", "the server is running"},
+				brief{"True", "WaitingForSecret", "the server runs as it was, and its pod is replaced when the Secret is whole that a new one could not start without; the condition Accepted tells which"},
+			},
+		},
 		"Stopping": {
 			reason: "the server is to stop", database: percona, target: percona, replicas: 0, ready: true,
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
@@ -193,7 +203,7 @@ func TestAvailableAndProgressing(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := &server.Server{Name: "files", Namespace: "default", Replicas: tc.replicas, Current: tc.database, Target: tc.target, Undecided: tc.undecided}
+			s := &server.Server{Name: "files", Namespace: "default", Replicas: tc.replicas, Current: tc.database, Target: tc.target, Undecided: tc.undecided, Frozen: tc.frozen}
 			got := want{briefly(available(s, tc.state)), briefly(progressing(s, tc.state, pgstate.State{Ready: tc.ready}))}
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
 				t.Errorf("%s\navailable(...), progressing(...): -want, +got:\n%s", tc.reason, diff)

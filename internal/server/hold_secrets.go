@@ -11,30 +11,33 @@ func (h *holder) secrets() {
 	h.jwt()
 	h.admin()
 	h.metricsToken()
+	h.s.Frozen = h.frozen()
 }
 
 func (h *holder) jwt() {
 	jwt := &h.s.JWT
-	p := h.problem(jwt.SecretKey, jwt.Generated, names.JWT)
-	if p.none() && !jwt.Generated && h.tooShort(jwt.SecretKey) {
-		p = problem{"the key " + jwt.Key + " of Secret " + jwt.Name + " is shorter than the 32 characters that the server asks for", "it cannot start"}
-	}
+	p := h.jwtProblem()
 	if p.none() {
 		return
 	}
 	if h.holds(func(s record.Server) record.SecretKey { return s.JWT }, jwt.SecretKey) {
 		h.hold(pathJWT, "%s. The server goes on with Secret %s until that is mended", p.what, h.had.JWT.Name)
 		jwt.SecretKey, jwt.Generated = h.had.JWT, h.had.JWT.Name == names.JWTSecret(h.s.Name)
-		return
+		p = h.jwtProblem()
 	}
-	if !jwt.Generated {
+	if !p.none() && !jwt.Generated {
 		h.warn(pathJWT, "%s, and %s", p.what, p.so)
 	}
 }
 
-func (h *holder) tooShort(ref record.SecretKey) bool {
-	v, ok := h.w.Secret(ref.Name).Text(ref.Key)
-	return ok && len(v) < MinJWTLength
+// jwtProblem returns what is wrong with the signing key that the pod is to have.
+func (h *holder) jwtProblem() problem {
+	jwt := h.s.JWT
+	p := h.problem(jwt.SecretKey, jwt.Generated, names.JWT)
+	if v, ok := h.w.Secret(jwt.Name).Text(jwt.Key); p.none() && !jwt.Generated && ok && len(v) < MinJWTLength {
+		return problem{"the key " + jwt.Key + " of Secret " + jwt.Name + " is shorter than the 32 characters that the server asks for", "it cannot start"}
+	}
+	return p
 }
 
 func (h *holder) admin() {
@@ -100,6 +103,18 @@ func (h *holder) adminOfNewDatabase() {
 	if p := h.problem(h.s.Admin.SecretKey, h.s.Admin.Generated, names.Admin); !p.none() {
 		h.warn(pathAdmin, "%s, and %s", p.what, p.so)
 	}
+}
+
+// frozen reports whether a server runs whose pod could not start again, for want of
+// a Secret.
+func (h *holder) frozen() bool {
+	if h.live.Int("status", "readyReplicas") == 0 {
+		return false
+	}
+	admin, token := h.s.Admin, h.s.Metrics.Token
+	return !h.jwtProblem().none() ||
+		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none() ||
+		token != (record.SecretKey{}) && !h.problem(token, false, "").none()
 }
 
 // holds reports whether a live server has another reference than the one asked

@@ -247,6 +247,70 @@ func TestVanishedSecrets(t *testing.T) {
 	}
 }
 
+// TestFrozen guards that a server that runs is not replaced, whatever is edited, while
+// its pod could not start again, and that this ends by itself.
+func TestFrozen(t *testing.T) {
+	const mine = `identity: {jwt: {secretRef: {name: j, key: k}}, admin: {passwordSecretRef: {name: a}}}, metrics: {enabled: true, bearerTokenSecret: {name: t, key: k}}`
+	const edited = mine + `, logging: {level: DEBUG}`
+	whole := map[string]string{"j": secretYAML("j", map[string]string{"k": longKey}), "a": secretYAML("a", map[string]string{"password": "p"}), "t": secretYAML("t", map[string]string{"k": "t"})}
+	cases := map[string]struct {
+		reason       string
+		name, secret string
+		stopped      bool
+		frozen       bool
+		// warned is what the person is told.
+		warned string
+	}{
+		"Whole":         {reason: "nothing is missing", name: "j", secret: whole["j"]},
+		"JWTMissing":    {reason: "the new pod would wait for the key for ever", name: "j", frozen: true, warned: "spec.identity.jwt.secretRef: Secret j does not exist in namespace default, and the server cannot start without it; create it"},
+		"JWTWithoutKey": {reason: "the same", name: "j", secret: secretYAML("j", map[string]string{"other": longKey}), frozen: true, warned: "spec.identity.jwt.secretRef: Secret j has no key k, and the server cannot start without it; add the key"},
+		"JWTShort":      {reason: "the server would end at once", name: "j", secret: secretYAML("j", map[string]string{"k": "short"}), frozen: true, warned: "spec.identity.jwt.secretRef: the key k of Secret j is shorter than the 32 characters that the server asks for, and it cannot start"},
+		"TokenMissing":  {reason: "the new pod would wait for the token for ever", name: "t", frozen: true, warned: "spec.metrics.bearerTokenSecret: Secret t does not exist in namespace default, and the server cannot start without it; create it"},
+		"AdminMissing":  {reason: "the server has read it, and goes on without", name: "a"},
+		"Stopped":       {reason: "no pod is there to be kept", name: "j", stopped: true, warned: "spec.identity.jwt.secretRef: Secret j does not exist in namespace default, and the server cannot start without it; create it"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHistory(t)
+			for n, s := range whole {
+				h.others["Secret/"+n] = s
+			}
+			h.started(mine)
+			if tc.stopped {
+				h.live[names.Server]["status"] = map[string]any{"replicas": 0.0}
+			}
+			h.others["Secret/"+tc.name] = tc.secret
+			res := h.apply(edited)
+			if got := res.Server.Frozen; got != tc.frozen {
+				t.Errorf("%s: want frozen %t, got %t", tc.reason, tc.frozen, got)
+			}
+			var warned []string
+			if tc.warned != "" {
+				warned = append(warned, tc.warned)
+			}
+			wantWarned(t, tc.reason, res, warned...)
+			h.others["Secret/"+tc.name] = whole[tc.name]
+			if h.apply(edited).Server.Frozen {
+				t.Errorf("%s: want the edit applied once the Secret is whole", tc.reason)
+			}
+		})
+	}
+	t.Run("Held", func(t *testing.T) {
+		h := newHistory(t)
+		for n, s := range whole {
+			h.others["Secret/"+n] = s
+		}
+		h.started(mine)
+		h.others["Secret/j"] = ""
+		res := h.apply(strings.Replace(edited, "name: j", "name: missing", 1))
+		wantHeld(t, "the one it goes on with is missing as well", res, "spec.identity.jwt.secretRef: Secret missing does not exist in namespace default. The server goes on with Secret j until that is mended")
+		wantWarned(t, "and that is told", res, "spec.identity.jwt.secretRef: Secret j does not exist in namespace default, and the server cannot start without it; create it")
+		if !res.Server.Frozen {
+			t.Error("want the pod kept")
+		}
+	})
+}
+
 // TestForeignSecretsOfOurNames: what is somebody else's is neither mounted nor read.
 func TestForeignSecretsOfOurNames(t *testing.T) {
 	h := newHistory(t)

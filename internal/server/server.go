@@ -42,6 +42,9 @@ type Server struct {
 	Target  record.Database
 	// Connection is how the server reaches Current.
 	Connection Connection
+	// Frozen is true if the pod of the running server could not start again now, for
+	// want of a Secret: it is not replaced, whatever has changed.
+	Frozen bool
 	// Undecided is true while it is not certain which database has the data of an
 	// earlier server of this name. No server is created until somebody decides.
 	Undecided bool

@@ -513,6 +513,10 @@ func (l *life) externalSecretInTwoSteps() string {
 	}
 	s := l.get(l.secretKey(name))
 	whole := map[string]string{"host": name + ".example.com", "database": "x", "user": "canary-user-0", "password": "canary-password", "port": "5433", "sslmode": "verify-full", "ca.crt": "a certificate"}
+	if l.takenOver == "corp" && name == "corp-db" {
+		// It stays the database that it names.
+		whole["host"], whole["database"] = "pg.corp.example", "files"
+	}
 	if s == nil || l.chance(50) {
 		l.put(secret(l.ns, name, whole))
 		return "Secret " + name + " is whole"

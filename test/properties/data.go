@@ -204,6 +204,10 @@ func (l *life) databaseNotSwitched(before map[key]object) error {
 		was = l.wired
 	}
 	is := wiredTo(l.n, l.object("server"))
+	if was == "" && is != "" && l.remade && confirms(text(l.merged(), "database", "confirmSwitch"), is) {
+		// It says where a server goes that is made again, and may have data elsewhere.
+		l.spent["confirmSwitch"], l.mayMove = text(l.merged(), "database", "confirmSwitch"), is
+	}
 	if was == "" || is == "" || was == is {
 		return nil
 	}

@@ -41,6 +41,37 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// A server whose pod could not start again keeps running, whatever is edited, and gets
+// the edit once the Secret is back. A pod that is lost meanwhile waits for it.
+func TestSecretThatIsGone(t *testing.T) {
+	parallel(t)
+
+	s := newServer(t, "files", sqlite+"  identity: {jwt: {secretRef: {name: my-jwt, key: key}}}\n")
+	const key = "a key of at least thirty-two characters"
+	s.setSecret("my-jwt", "key", key)
+	s.waitReady()
+	pod := s.serverPod()
+
+	s.Kubectl("delete", "secret", "my-jwt")
+	s.waitCondition("Accepted", "True", "AcceptedWithWarnings")
+	s.Patch("dittoserver", s.name, `{"spec": {"logging": {"level": "DEBUG"}}}`)
+	s.Wait("statefulset", s.name, func(o *e2e.Object) error {
+		if u, c := o.String("status", "updateRevision"), o.String("status", "currentRevision"); u == c {
+			return fmt.Errorf("the edit has not reached it: revision %s", u)
+		}
+		return nil
+	})
+	s.waitCondition("Progressing", "True", "WaitingForSecret")
+	s.samePod(pod)
+	s.login()
+
+	pod = s.replaces(pod, func() { s.setSecret("my-jwt", "key", key) })
+	s.waitCondition("Accepted", "True", "SpecAccepted")
+	if got := s.Get("statefulset", s.name).String("status", "currentRevision"); pod.Labels["controller-revision-hash"] != got {
+		t.Errorf("pod of revision %s, want %s", pod.Labels["controller-revision-hash"], got)
+	}
+}
+
 func (s *server) setSecret(name, key, value string) {
 	s.t.Helper()
 
