@@ -91,7 +91,9 @@ func StatefulSet(s *server.Server, checksums map[string]string, live observed.Ob
 // Source: k8s.io/api v0.35 apps/v1, RollingUpdateStatefulSetStrategy.
 func updateStrategy(s *server.Server, live observed.Object) appsv1.StatefulSetUpdateStrategy {
 	onDelete := live.String("spec", "updateStrategy", "type") == string(appsv1.OnDeleteStatefulSetStrategyType)
-	if !s.Frozen || onDelete || live.OwnedByOthers("spec", "updateStrategy", "rollingUpdate", "partition") {
+	// Whoever made a StatefulSet owns the default, 0, too.
+	decided := live.Int("spec", "updateStrategy", "rollingUpdate", "partition") > 0 && live.OwnedByOthers("spec", "updateStrategy", "rollingUpdate", "partition")
+	if !s.Frozen || onDelete || decided {
 		return appsv1.StatefulSetUpdateStrategy{}
 	}
 	return appsv1.StatefulSetUpdateStrategy{RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To(max(s.Replicas, 1))}}

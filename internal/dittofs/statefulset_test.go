@@ -362,11 +362,15 @@ func TestUpdateStrategy(t *testing.T) {
 		},
 		"Owned": {
 			reason: "a person has set it", server: resolved(frozen),
-			live: `{metadata: {managedFields: [{manager: kubectl, operation: Update, fieldsV1: {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {"f:partition": {}}}}}}]}, spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}}}`,
+			live: `{metadata: {managedFields: [{manager: kubectl, operation: Update, fieldsV1: {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {"f:partition": {}}}}}}]}, spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 3}}}}`,
 		},
 		"Defaulted": {
-			reason: "the API server's default is nobody's decision", server: resolved(frozen),
-			live: `{spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}}}`, want: partition(1),
+			reason: "the default, which whoever made it owns, is nobody's decision", server: resolved(frozen),
+			live: `{metadata: {managedFields: [{manager: operator, operation: Update, fieldsV1: {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {"f:partition": {}}}}}}]}, spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}}}`, want: partition(1),
+		},
+		"Ours": {
+			reason: "it stays while the cause does", server: resolved(frozen),
+			live: `{spec: {updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 1}}}}`, want: partition(1),
 		},
 	}
 	for name, tc := range cases {

@@ -89,6 +89,12 @@ func (x XR) Older(o Object) bool {
 	return x.Created != "" && o.Created() != "" && o.Created() < x.Created
 }
 
+// NoNewer reports whether o was created before the XR or in the same second, which
+// is all that a time of creation tells.
+func (x XR) NoNewer(o Object) bool {
+	return x.Older(o) || x.Created != "" && o.Created() == x.Created
+}
+
 // Conditions returns the XR's conditions by type.
 func (x XR) Conditions() map[string]Condition {
 	cs := x.o.List("status", "conditions")

@@ -144,11 +144,11 @@ func progressing(s *server.Server, st dittofs.State, database pgstate.State) Con
 	case !st.Exists:
 		return condition(TypeProgressing, true, ReasonUpdating, "the server is being created")
 	case !s.Current.Same(s.Target):
-		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready; the condition DatabaseReady tells what that waits for")
+		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready and its administrator's Secret is there; the conditions DatabaseReady and Accepted tell what that waits for")
 	case st.Replicas != s.Replicas:
 		return condition(TypeProgressing, true, ReasonScaling, "the number of replicas is being changed")
 	case !st.Current && s.Frozen:
-		return condition(TypeProgressing, true, ReasonWaitingForSecret, "the server runs as it was, and its pod is replaced when the Secret is whole that a new one could not start without; the condition Accepted tells which")
+		return condition(TypeProgressing, true, ReasonWaitingForSecret, "the server runs as it was, and its pod is replaced when the Secret is whole that a new one could not start without; the conditions Accepted and DatabaseReady tell which")
 	case !st.Current:
 		return condition(TypeProgressing, true, ReasonUpdating, "the server's pod is being replaced. "+why(s))
 	case st.Ready != st.Replicas:
@@ -186,16 +186,17 @@ func backupReady(s *server.Server, cluster observed.Object, had map[string]obser
 	}
 	on := cluster.Exists() && pgstate.BackupsOn(cluster)
 	_, told := had[TypeBackupReady]
+	byHand := b.Mode.On() && switchedOff(s, cluster)
 	switch {
 	case b.Problem != "" && on:
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonCredentialsNotFound, b.Problem+". Backups stay configured with the credentials that they had")}
-	case b.Problem != "":
+	case b.Problem != "" && !byHand:
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonCredentialsNotFound, b.Problem+". Until then the database has no backups")}
 	case on:
 		// What runs is told, whoever switched it on.
 		st := pgstate.ReadBackups(cluster)
 		return []Condition{condition(TypeBackupReady, st.Ready, st.Reason, st.Message)}
-	case b.Mode.On() && switchedOff(s, cluster):
+	case byHand:
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonBackupsOff, "backups were switched off on PerconaPGCluster "+cluster.Name()+" itself; set its spec.backups.enabled to true to have them again")}
 	case b.Mode.On():
 		return []Condition{condition(TypeBackupReady, false, pgstate.ReasonWaiting, "backups begin with the database")}

@@ -164,7 +164,7 @@ func TestAvailableAndProgressing(t *testing.T) {
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForSecret", "the server runs as it was, and its pod is replaced when the Secret is whole that a new one could not start without; the condition Accepted tells which"},
+				brief{"True", "WaitingForSecret", "the server runs as it was, and its pod is replaced when the Secret is whole that a new one could not start without; the conditions Accepted and DatabaseReady tell which"},
 			},
 		},
 		"Stopping": {
@@ -188,7 +188,7 @@ func TestAvailableAndProgressing(t *testing.T) {
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready; the condition DatabaseReady tells what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready and its administrator's Secret is there; the conditions DatabaseReady and Accepted tell what that waits for"},
 			},
 		},
 		"MovingToAnotherOfItsKind": {
@@ -197,7 +197,7 @@ func TestAvailableAndProgressing(t *testing.T) {
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready; the condition DatabaseReady tells what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready and its administrator's Secret is there; the conditions DatabaseReady and Accepted tell what that waits for"},
 			},
 		},
 	}

@@ -55,11 +55,12 @@ func (r Report) Write(rsp *fnv1.RunFunctionResponse) error {
 		event(rsp, EventPasswordNotRead, "the administrator's password in Secret "+name+" has changed, and the server read it on its first start only: if it was not changed on the server too, change it there, or set the Secret back")
 	}
 
-	awaited := !r.Target.Ready || missing(r.State) || !st.Settled(s.Replicas) || s.Cluster != nil && s.Cluster.Backup.Problem != ""
+	moving := !s.Current.Same(s.Target)
+	awaited := moving || !r.Target.Ready || missing(r.State) || !st.Settled(s.Replicas) || s.Cluster != nil && s.Cluster.Backup.Problem != ""
 	if ttl := rsp.GetMeta().GetTtl().AsDuration(); awaited && ttl > awaitedTTL {
 		rsp.Meta.Ttl = durationpb.New(awaitedTTL)
 	}
-	return composite(rsp, r.World.XR, r.status(st), !r.Target.Ready || missing(r.State) || s.Undecided)
+	return composite(rsp, r.World.XR, r.status(st), moving || !r.Target.Ready || missing(r.State) || s.Undecided)
 }
 
 // WriteInvalid writes what is to be told of a server whose spec is refused: the

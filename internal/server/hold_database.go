@@ -42,14 +42,18 @@ func (h *holder) database() {
 	}
 	h.s.Target = h.wired(asked)
 	h.s.Current = h.s.Target
-	if h.had != nil && !have.Same(asked) && !h.usable(asked) {
-		// A server that runs is not stopped for a database that does not.
+	if h.had != nil && !have.Same(asked) && (!h.usable(asked) || h.lacksAdmin()) {
+		// A server that runs is not stopped for a database that does not run, or that
+		// nobody could log in to.
 		h.s.Current = h.wired(*have)
 	}
 	h.spendSwitch(have)
 	h.s.Connection = h.connection()
 	h.foreignReferences()
 }
+
+// moves reports whether the server leaves a database for another one.
+func (h *holder) moves() bool { return h.had != nil && !h.s.Current.Same(h.had.Database) }
 
 // foreignReferences tells of a variable that the pod is to have as a value, and
 // that whoever made the StatefulSet still owns as a reference: server-side apply

@@ -500,6 +500,10 @@ func (h *holder) credentials(b *Backup, on bool) {
 	b.Problem = problem
 	if !on {
 		b.Mode = BackupOff
+		// What is asked for is not applied, and switches off nothing that a person
+		// has switched on.
+		newly := h.s.Cluster.NewlyAsked
+		h.s.Cluster.NewlyAsked = func(path string) bool { return !strings.HasPrefix(path, "backup.") && newly(path) }
 		return
 	}
 	b.ConfigSecret = h.lastConfigSecret()

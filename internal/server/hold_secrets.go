@@ -11,7 +11,6 @@ func (h *holder) secrets() {
 	h.jwt()
 	h.admin()
 	h.metricsToken()
-	h.s.Frozen = h.frozen()
 }
 
 func (h *holder) jwt() {
@@ -96,13 +95,20 @@ func (h *holder) metricsToken() {
 // adminOfNewDatabase has the pod need the administrator's Secret again: on a
 // database that it moves to, the server reads the password.
 func (h *holder) adminOfNewDatabase() {
-	if h.had == nil || h.s.Current.Same(h.had.Database) || !h.s.Admin.Optional {
-		return
+	if h.moves() {
+		h.s.Admin.Optional = false
 	}
-	h.s.Admin.Optional = false
-	if p := h.problem(h.s.Admin.SecretKey, h.s.Admin.Generated, names.Admin); !p.none() {
-		h.warn(pathAdmin, "%s, and %s", p.what, p.so)
+}
+
+// lacksAdmin reports whether a database that the server moves to would begin without
+// an administrator, and tells so.
+func (h *holder) lacksAdmin() bool {
+	p := h.problem(h.s.Admin.SecretKey, h.s.Admin.Generated, names.Admin)
+	if p.none() {
+		return false
 	}
+	h.warn(pathAdmin, "%s, and %s", p.what, p.so)
+	return true
 }
 
 // frozen reports whether a server runs whose pod could not start again, for want of
@@ -114,7 +120,20 @@ func (h *holder) frozen() bool {
 	admin, token := h.s.Admin, h.s.Metrics.Token
 	return !h.jwtProblem().none() ||
 		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none() ||
-		token != (record.SecretKey{}) && !h.problem(token, false, "").none()
+		token != (record.SecretKey{}) && !h.problem(token, false, "").none() ||
+		h.lacksConnection()
+}
+
+// lacksConnection reports whether a Secret of the current database lacks what the
+// pod refers to.
+func (h *holder) lacksConnection() bool {
+	c := h.s.Connection
+	for _, v := range []Value{c.URL, c.Host, c.Port, c.Name, c.User, c.Password, c.SSLMode} {
+		if v.SecretKey.Name != "" && !v.Optional && h.w.Secret(v.SecretKey.Name).Missing(v.Key) {
+			return true
+		}
+	}
+	return c.CASecret != "" && h.w.Secret(c.CASecret).Missing(names.CAKey)
 }
 
 // holds reports whether a live server has another reference than the one asked

@@ -80,6 +80,7 @@ func (h *holder) all() {
 	h.secrets()
 	h.database()
 	h.adminOfNewDatabase()
+	h.s.Frozen = h.frozen()
 	h.postgres()
 	if h.s.Current.Kind == record.Percona {
 		h.s.Connection.WaitImage = h.s.Cluster.Image

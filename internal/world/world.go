@@ -326,7 +326,8 @@ func (b *builder) readEarlier(ask Ask) {
 	if ask.Database == record.SQLite {
 		return
 	}
-	if pvc, _ := b.r.Require(names.CoreV1, names.VolumeClaimKind, names.ControlPlaneVolume(b.Name), b.Namespace); b.XR.Older(pvc) {
+	if pvc, _ := b.r.Require(names.CoreV1, names.VolumeClaimKind, names.ControlPlaneVolume(b.Name), b.Namespace); b.XR.NoNewer(pvc) {
+		// There is no server yet that it could be of but an earlier one.
 		b.Earlier.Volume = pvc
 	}
 }

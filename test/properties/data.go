@@ -1,6 +1,7 @@
 package properties
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -148,7 +149,7 @@ func (l *life) noteCluster() {
 		// A repository path is chosen when backups begin.
 		l.chosen.path = c.path
 	}
-	if text(o, "status", "state") == "ready" || number(o, "status", "postgres", "size") > 0 || number(o, "status", "postgres", "ready") > 0 {
+	if text(o, "status", "state") == "ready" || number(o, "status", "postgres", "ready") > 0 {
 		l.everReady[c.uid] = true
 	}
 }
@@ -381,7 +382,7 @@ func (l *life) atRest(a *lifecycle.Answer) error {
 		return breaks("backups by hand", "backups are off, and BackupReady is True")
 	case asked && !on && ready != "False" && !told("backup"):
 		return breaks("backups by hand", "backups are asked for and off, and Accepted says %s: %s", status, msg)
-	case asked && !on && l.handBackups && !byHand(msg+readyMessage):
+	case asked && !on && l.handBackups && l.renderedBackups() && !byHand(msg+readyMessage):
 		return breaks("backups by hand", "a person switched backups off, and BackupReady says: %s", readyMessage)
 	case !asked && on && strings.Contains(readyMessage, "no backups"):
 		return breaks("backups by hand", "backups are on, and BackupReady says: %s", readyMessage)
@@ -389,6 +390,14 @@ func (l *life) atRest(a *lifecycle.Answer) error {
 		return breaks("backups by hand", "backups are not asked for and on, and Accepted says %s: %s", status, msg)
 	}
 	return l.followsWhileEmpty(m, c, msg)
+}
+
+// renderedBackups reports whether the cluster was last rendered with backups, so that
+// it is a person who has none.
+func (l *life) renderedBackups() bool {
+	r := object{}
+	_ = json.Unmarshal([]byte(l.recorded()), &r)
+	return isTrue(r, "cluster", "spec", "backups", "enabled")
 }
 
 // followsWhileEmpty: a database that was never initialised follows every edit,

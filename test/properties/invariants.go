@@ -259,7 +259,7 @@ func (l *life) clusterKept(before map[key]object) error {
 	if was == nil || is == nil || at(was, "metadata", "uid") != at(is, "metadata", "uid") {
 		return nil
 	}
-	if !l.everReady[text(is, "metadata", "uid")] && text(was, "status", "state") != "ready" && number(was, "status", "postgres", "size") == 0 && l.managed(was) && l.w.Files(l.ns, l.n+"-postgres") == nil {
+	if !l.everReady[text(is, "metadata", "uid")] && text(was, "status", "state") != "ready" && number(was, "status", "postgres", "ready") == 0 && l.managed(was) && l.w.Files(l.ns, l.n+"-postgres") == nil {
 		// It never held data, and follows. Its volume keeps the class that it was
 		// made with, and what is asked for may be set back to that later.
 		class := func(o object) string {

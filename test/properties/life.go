@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -71,6 +72,8 @@ type life struct {
 	// namedAt the JWT and admin references of the running pod.
 	adminAt map[string]string
 	namedAt string
+	// seen is the state after the last step, while tracing.
+	seen map[string]string
 	// handBackups says that a person has switched backups on the live cluster.
 	handBackups bool
 	// everReady are the UIDs of clusters that reported an instance.
@@ -318,7 +321,7 @@ func (s *suite) run(h history, j judgement) (l *life, f *failure) {
 	l = s.begin(h)
 	l.judge = j
 	fail := func(rule, message string) *failure {
-		return &failure{rule: rule, message: message, trace: l.trace, spec: asJSON(l.spec()), input: asJSON(l.input), record: text(l.object("config"), "metadata", "annotations", "dittoserver.fn.crossplane.io/record")}
+		return &failure{rule: rule, message: message, trace: l.trace, spec: asJSON(l.spec()), input: asJSON(l.input), record: l.recorded()}
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -362,6 +365,11 @@ func (s *suite) run(h history, j judgement) (l *life, f *failure) {
 		}
 	}
 	return l, nil
+}
+
+// recorded returns the record of what was chosen.
+func (l *life) recorded() string {
+	return text(l.object("config"), "metadata", "annotations", "dittoserver.fn.crossplane.io/record")
 }
 
 // A broken rule is an error with the rule's name.
@@ -483,6 +491,9 @@ func (l *life) step() (*lifecycle.Answer, error) {
 		}
 	}
 	logs := l.log.Take()
+	if tracing {
+		l.trace = append(l.trace, l.state())
+	}
 	checks := []func() error{func() error { return l.quiet(a, logs) }}
 	if l.steps%4 == 0 {
 		checks = append(checks, func() error { return l.sameBytes(a) })
@@ -539,6 +550,35 @@ func (l *life) step() (*lifecycle.Answer, error) {
 		}
 	}
 	return a, l.pass(l.podIsRight(false))
+}
+
+// tracing shows what the world is after every step of a life that failed.
+var tracing = os.Getenv("PROPERTY_TRACE") != "" //nolint:gochecknoglobals // A constant, or from the environment.
+
+// state tells what a step led to, and leaves out what is as it was.
+func (l *life) state() string {
+	pod, _ := l.w.Pod(l.ns, l.n)
+	now := map[string]string{
+		"spec": asJSON(l.spec()), "record": l.recorded(),
+		"pod": fmt.Sprintf("on %q, blocked %q, wired to %q", pod.On, pod.Blocked, wiredTo(l.n, l.object("server"))),
+	}
+	for _, c := range list(l.xr(), "status", "conditions") {
+		now[text(c, "type")] = text(c, "status") + " " + text(c, "reason") + ": " + text(c, "message")
+	}
+	for name, k := range l.keys() {
+		now[name] = "none"
+		if o := l.get(k); o != nil {
+			now[name] = fmt.Sprintf("%s, deleting %t, composed %t, status %s", text(o, "metadata", "uid"), deleting(o), l.managed(o), asJSON(o["status"]))
+		}
+	}
+	var out strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(now)) {
+		if now[k] != l.seen[k] {
+			fmt.Fprintf(&out, "      %s: %s\n", k, now[k])
+		}
+	}
+	l.seen = now
+	return fmt.Sprintf("   step %d\n%s", l.steps, out.String())
 }
 
 // sameBytes: the same request gives the same bytes, from a function that was
