@@ -17,9 +17,6 @@ import (
 //go:embed wait-for-postgres.sh
 var waitForPostgres string
 
-// InitContainerName is the name of the container that waits for the database.
-const InitContainerName = "wait-for-postgres"
-
 const (
 	caDir    = "/postgres-ca"
 	volumeCA = "postgres-ca"
@@ -102,13 +99,13 @@ func postgresEnv(c server.Connection) []corev1.EnvVar {
 // role and the database exist already. It runs in the database's own image.
 func wait(c server.Connection) corev1.Container {
 	return corev1.Container{
-		Name:    InitContainerName,
+		Name:    names.InitContainerName,
 		Image:   c.WaitImage,
 		Command: []string{"/bin/sh", "-c", waitForPostgres},
 		Env: []corev1.EnvVar{
 			variable("PGHOST", c.Host),
 			variable("PGPORT", c.Port),
-			variable("PGDATABASE", c.Name),
+			variable(names.EnvPGDatabase, c.Name),
 			variable("PGUSER", c.User),
 			variable("PGPASSWORD", c.Password),
 			variable("PGSSLMODE", c.SSLMode),

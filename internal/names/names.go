@@ -164,6 +164,12 @@ const (
 // ContainerName is the name of the server's container.
 const ContainerName = "dittofs"
 
+// InitContainerName is the name of the container that waits for the database.
+const InitContainerName = "wait-for-postgres"
+
+// EnvPGDatabase names the database for it.
+const EnvPGDatabase = "PGDATABASE"
+
 // Environment variables by which the server learns its database.
 // Source: dittofs v0.29.0 pkg/controlplane/store/gorm.go, pkg/config/config.go.
 const (

@@ -155,10 +155,10 @@ func status(c observed.Object) State {
 func ReadExternal(s world.Secret, d record.Database) State {
 	st := State{Host: text(s, KeyHost), Port: text(s, KeyPort), Name: text(s, KeyDatabase), User: text(s, KeyUser)}
 	keys := []string{KeyHost, KeyDatabase, KeyUser, KeyPassword}
-	if d.HasPort && !d.OptionalKeys {
+	if d.NeedsPort() {
 		keys = append(keys, KeyPort)
 	}
-	if d.HasSSLMode && !d.OptionalKeys {
+	if d.NeedsSSLMode() {
 		keys = append(keys, KeySSLMode)
 	}
 	if d.HasCA {

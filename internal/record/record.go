@@ -51,8 +51,13 @@ type Database struct {
 	// the DittoFS operator writes them. The API server merges a value into such a
 	// reference and refuses the result, so they stay references.
 	OptionalKeys bool `json:"optionalKeys,omitempty"`
-	// FixedName is true if the pod has the name of Percona's database as a value,
-	// because Percona's Secret has named another one.
+	// FoundPort and FoundSSLMode are true if the Secret once had what an optional
+	// reference is to: that it goes missing does not weaken the connection.
+	FoundPort    bool `json:"foundPort,omitempty"`
+	FoundSSLMode bool `json:"foundSSLMode,omitempty"`
+	// FixedName is true if the pod has the name of Percona's database as a value: that
+	// of Percona's Secret follows whoever edits the cluster. Servers of earlier versions
+	// refer to the Secret until it names another database.
 	FixedName bool `json:"fixedName,omitempty"`
 }
 
@@ -60,6 +65,13 @@ type Database struct {
 func (d Database) Same(o Database) bool {
 	return d.Kind == o.Kind && d.Path == o.Path && d.Secret == o.Secret
 }
+
+// NeedsPort reports whether the server must not lose the port of its external Secret.
+func (d Database) NeedsPort() bool { return d.HasPort && (!d.OptionalKeys || d.FoundPort) }
+
+// NeedsSSLMode reports whether the server must not lose the sslmode of its external
+// Secret.
+func (d Database) NeedsSSLMode() bool { return d.HasSSLMode && (!d.OptionalKeys || d.FoundSSLMode) }
 
 // A SecretKey is a key of a Secret in the server's namespace. The zero SecretKey
 // is none.
@@ -176,9 +188,14 @@ const (
 )
 
 // Read reads the record of a server from its ConfigMap, else from its
-// PerconaPGCluster. A record that somebody broke is as good as none.
+// PerconaPGCluster. A record that somebody broke is as good as none, and that of an
+// object that is being deleted is not written any more.
 func Read(config, cluster observed.Object) Record {
-	for _, o := range []observed.Object{config, cluster} {
+	from := []observed.Object{config, cluster}
+	if config.Deleting() && !cluster.Deleting() {
+		from = []observed.Object{cluster, config}
+	}
+	for _, o := range from {
 		if r, ok := decode(o.Annotation(names.AnnotationRecord)); ok {
 			return r
 		}

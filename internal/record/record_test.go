@@ -17,14 +17,22 @@ func object(t *testing.T, y string) observed.Object {
 	return observed.FromStruct(yamltest.Struct(t, y))
 }
 
+// leaving stands among the annotations of an object that is being deleted.
+const leaving = "leaving"
+
 // annotated returns an object with annotations of the function's.
 func annotated(t *testing.T, annotations map[string]string) observed.Object {
 	t.Helper()
 	as := map[string]any{}
+	meta := map[string]any{"name": "x", "annotations": as}
 	for k, v := range annotations {
+		if k == leaving {
+			meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+			continue
+		}
 		as["dittoserver.fn.crossplane.io/"+k] = v
 	}
-	s, err := structpb.NewStruct(map[string]any{"metadata": map[string]any{"name": "x", "annotations": as}})
+	s, err := structpb.NewStruct(map[string]any{"metadata": meta})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +48,7 @@ func full() Record {
 			Image: "dittofs:1",
 			Database: Database{
 				Kind: External, Path: "/x.db", Secret: "pg", HasPort: true, HasSSLMode: true, HasCA: true,
-				SSLMode: "prefer", OptionalKeys: true, FixedName: true,
+				SSLMode: "prefer", OptionalKeys: true, FoundPort: true, FoundSSLMode: true, FixedName: true,
 			},
 			Started: true, JWT: SecretKey{"j", "k"}, Admin: SecretKey{"a", "p"}, AdminOptional: true, AdminFingerprint: "f",
 			Metrics: &Metrics{Port: 9090, Path: "/metrics", Token: SecretKey{"t", "k"}},
@@ -78,7 +86,7 @@ func TestEncode(t *testing.T) {
 // server's data in place. A line may be added.
 func TestFormatNeverChanges(t *testing.T) {
 	const want = `{"version":1,"xr":"0a1b2c3d","server":{"image":"dittofs:1","database":{"kind":"external","path":"/x.db","secret":"pg",` +
-		`"hasPort":true,"hasSSLMode":true,"hasCA":true,"sslMode":"prefer","optionalKeys":true,"fixedName":true},"started":true,` +
+		`"hasPort":true,"hasSSLMode":true,"hasCA":true,"sslMode":"prefer","optionalKeys":true,"foundPort":true,"foundSSLMode":true,"fixedName":true},"started":true,` +
 		`"jwt":{"name":"j","key":"k"},"admin":{"name":"a","key":"p"},"adminOptional":true,"adminFingerprint":"f",` +
 		`"metrics":{"port":9090,"path":"/metrics","token":{"name":"t","key":"k"}}},` +
 		`"cluster":{"asked":{"enabled":true},"stated":{"image":"pg:mine","postgresVersion":16},"initialized":true,` +
@@ -123,6 +131,18 @@ func TestRead(t *testing.T) {
 			reason:  "the ConfigMap's is the record, the cluster's a copy that may be older",
 			config:  map[string]string{"record": config},
 			cluster: map[string]string{"record": cluster},
+			want:    sqlite,
+		},
+		"ConfigIsBeingDeleted": {
+			reason:  "what is being deleted is not written any more, and the copy is",
+			config:  map[string]string{"record": config, leaving: "true"},
+			cluster: map[string]string{"record": cluster},
+			want:    percona,
+		},
+		"BothAreBeingDeleted": {
+			reason:  "neither is newer",
+			config:  map[string]string{"record": config, leaving: "true"},
+			cluster: map[string]string{"record": cluster, leaving: "true"},
 			want:    sqlite,
 		},
 		"Cluster": {

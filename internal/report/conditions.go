@@ -161,7 +161,7 @@ func progressing(s *server.Server, st dittofs.State, database pgstate.State) Con
 func why(s *server.Server) string {
 	cmd := "See: kubectl -n " + s.Namespace + " describe pod " + s.Name + "-0"
 	if s.Current.Kind == record.Percona {
-		cmd += ", and: kubectl -n " + s.Namespace + " logs " + s.Name + "-0 -c " + dittofs.InitContainerName
+		cmd += ", and: kubectl -n " + s.Namespace + " logs " + s.Name + "-0 -c " + names.InitContainerName
 	}
 	return cmd
 }

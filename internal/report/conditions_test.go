@@ -266,6 +266,7 @@ func TestBackupReady(t *testing.T) {
 		"OnByHand":         {reason: "backups that somebody switched on by hand are told as they are", cluster: done, want: []brief{ready}},
 		"OffByHand":        {reason: "and so are those that somebody switched off: they are not said to begin", backup: server.Backup{Mode: server.BackupOn}, cluster: off, composed: true, want: []brief{switchedOff}},
 		"OffByHandHeld":    {reason: "also while the spec's removal is held", backup: server.Backup{Mode: server.BackupHeld}, cluster: off, composed: true, had: true, want: []brief{switchedOff}},
+		"OffByHandNoKeys":  {reason: "and keys that are missing do not hide it", backup: server.Backup{Mode: server.BackupOn, Problem: problem}, cluster: off, composed: true, want: []brief{switchedOff}},
 		"NotOnYet":         {reason: "a cluster that never had any has not lost any", backup: server.Backup{Mode: server.BackupOn}, cluster: off, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
 		"NoClusterYet":     {reason: "nor has one that is made again", backup: server.Backup{Mode: server.BackupOn}, composed: true, want: []brief{{"False", "WaitingForPostgreSQL", "backups begin with the database"}}},
 		"Ready":            {reason: "a backup exists", backup: server.Backup{Mode: server.BackupOn}, cluster: done, want: []brief{{"True", "BackupsReady", "a full backup exists and the schedules are set. List the backups with: kubectl -n default get perconapgbackups"}}},

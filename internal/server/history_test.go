@@ -224,6 +224,24 @@ func (h *history) env(name string) string {
 	return ""
 }
 
+// editRecord replaces a part of the record.
+func (h *history) editRecord(was, is string) {
+	h.t.Helper()
+	annotations := h.get(names.Config, "metadata", "annotations").(map[string]any)
+	doc := annotations[names.AnnotationRecord].(string)
+	if !strings.Contains(doc, was) {
+		h.t.Fatalf("want %s in the record, got %s", was, doc)
+	}
+	annotations[names.AnnotationRecord] = strings.Replace(doc, was, is, 1)
+}
+
+// forgetFixedName makes the server one of an earlier version, which took the name of
+// its database from Percona's Secret.
+func (h *history) forgetFixedName() {
+	h.t.Helper()
+	h.editRecord(`"kind":"percona","fixedName":true`, `"kind":"percona"`)
+}
+
 // record returns the record as it is written.
 func (h *history) record() record.Record {
 	return record.Read(observed.FromStruct(toStruct(h.t, h.live[names.Config])), observed.Object{})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
@@ -42,33 +41,36 @@ func (h *holder) database() {
 	}
 	h.s.Target = h.wired(asked)
 	h.s.Current = h.s.Target
-	if h.had != nil && !have.Same(asked) && (!h.usable(asked) || h.lacksAdmin()) {
+	if h.had != nil && !have.Same(asked) && (!h.usable(asked) || h.lacksAdmin() || h.ownedByOthers(h.s.Target)) {
 		// A server that runs is not stopped for a database that does not run, or that
-		// nobody could log in to.
+		// nobody could log in to, nor is it said to be where it cannot get.
 		h.s.Current = h.wired(*have)
 	}
 	h.spendSwitch(have)
-	h.s.Connection = h.connection()
-	h.foreignReferences()
+	h.s.Connection = h.connection(h.s.Current)
+	if !h.moves() && h.s.Current.Same(h.s.Target) {
+		h.ownedByOthers(h.s.Current)
+	}
 }
 
 // moves reports whether the server leaves a database for another one.
 func (h *holder) moves() bool { return h.had != nil && !h.s.Current.Same(h.had.Database) }
 
-// foreignReferences tells of a variable that the pod is to have as a value, and
-// that whoever made the StatefulSet still owns as a reference: server-side apply
+// ownedByOthers reports whether the pod is to have a variable as a value that whoever
+// made the StatefulSet still owns as a reference, and tells so: server-side apply
 // cannot take that away, and the API server refuses both together.
-func (h *holder) foreignReferences() {
-	container := []any{"spec", "template", "spec", "containers", observed.Item{"name": names.ContainerName}, "env"}
+func (h *holder) ownedByOthers(d record.Database) bool {
+	c, owned := h.connection(d), false
 	for _, v := range []struct {
 		name  string
 		value Value
-	}{{names.EnvDatabase, h.s.Connection.Name}, {names.EnvSSLMode, h.s.Connection.SSLMode}} {
-		at := append(slices.Clone(container), observed.Item{"name": v.name}, "valueFrom")
-		if v.value.Value != "" && h.live.OwnedByOthers(at...) {
-			h.warn("database", "the StatefulSet cannot be changed to use %s: its variable %s is still a reference of whoever made it. Delete it with kubectl -n %s delete statefulset %s --cascade=orphan, and it is composed again", h.describe(h.s.Current), v.name, h.s.Namespace, h.s.Name)
+	}{{names.EnvDatabase, c.Name}, {names.EnvSSLMode, c.SSLMode}} {
+		if v.value.Value != "" && h.referenceOfOthers("containers", names.ContainerName, v.name) {
+			h.warn("database", "the StatefulSet cannot be changed to use %s: its variable %s is still a reference of whoever made it. Delete it with kubectl -n %s delete statefulset %s --cascade=orphan, and it is composed again", h.describe(d), v.name, h.s.Namespace, h.s.Name)
+			owned = true
 		}
 	}
+	return owned
 }
 
 // undecided reports whether an earlier server of this name left a database that
@@ -86,6 +88,12 @@ func (h *holder) undecided(asked record.Database) bool {
 		return false
 	}
 	return true
+}
+
+// referenceOfOthers reports whether somebody else owns a variable of a container as a
+// reference.
+func (h *holder) referenceOfOthers(containers, container, env string) bool {
+	return h.live.OwnedByOthers("spec", "template", "spec", containers, observed.Item{"name": container}, "env", observed.Item{"name": env}, "valueFrom")
 }
 
 func (h *holder) howToSwitch(asked record.Database) string {
@@ -167,7 +175,12 @@ func (h *holder) wired(d record.Database) record.Database {
 	case record.External:
 		return h.wiredToExternal(d, same)
 	case record.Percona:
-		if name, ok := h.w.Secret(names.ClusterCredentials(h.s.Name)).Text(pgstate.KeyDBName); ok && name != h.databaseName() {
+		if h.referenceOfOthers("containers", names.ContainerName, names.EnvDatabase) || h.referenceOfOthers("initContainers", names.InitContainerName, names.EnvPGDatabase) {
+			// It cannot become a value.
+			return d
+		}
+		// A server that runs keeps the reference as long as it finds the right name.
+		if name, ok := h.w.Secret(names.ClusterCredentials(h.s.Name)).Text(pgstate.KeyDBName); !same || ok && name != h.databaseName() {
 			d.FixedName = true
 		}
 	case record.SQLite:
@@ -181,6 +194,10 @@ func (h *holder) wiredToExternal(d record.Database, same bool) record.Database {
 		return d
 	}
 	has := func(k string) bool { _, ok := s.Text(k); return ok }
+	if d.OptionalKeys {
+		d.FoundPort = d.FoundPort || has(pgstate.KeyPort)
+		d.FoundSSLMode = d.FoundSSLMode || has(pgstate.KeySSLMode)
+	}
 	d.HasPort = d.HasPort || has(pgstate.KeyPort)
 	d.HasSSLMode = d.HasSSLMode || has(pgstate.KeySSLMode)
 	hadCA := d.HasCA
@@ -219,9 +236,8 @@ func (h *holder) describe(d record.Database) string {
 
 const sslVerifyFull = "verify-full"
 
-// connection returns how the server reaches its current database.
-func (h *holder) connection() Connection {
-	d := h.s.Current
+// connection returns how the server reaches a database.
+func (h *holder) connection(d record.Database) Connection {
 	ref := func(secret, key string) Value { return Value{SecretKey: record.SecretKey{Name: secret, Key: key}} }
 	switch d.Kind {
 	case record.Percona:
@@ -258,16 +274,16 @@ func (h *holder) connection() Connection {
 		}
 		if d.HasPort {
 			c.Port = ref(d.Secret, pgstate.KeyPort)
-			c.Port.Optional = d.OptionalKeys
+			c.Port.Optional, c.Port.Needed = d.OptionalKeys, d.FoundPort
 		}
 		if d.HasSSLMode {
 			c.SSLMode = ref(d.Secret, pgstate.KeySSLMode)
-			c.SSLMode.Optional = d.OptionalKeys
+			c.SSLMode.Optional, c.SSLMode.Needed = d.OptionalKeys, d.FoundSSLMode
 		}
-		if !d.HasPort || d.OptionalKeys {
+		if !d.NeedsPort() {
 			c.MayLack = append(c.MayLack, pgstate.KeyPort)
 		}
-		if !d.HasSSLMode || d.OptionalKeys {
+		if !d.NeedsSSLMode() {
 			c.MayLack = append(c.MayLack, pgstate.KeySSLMode)
 		}
 		if d.HasCA {

@@ -343,8 +343,8 @@ func TestTakenOverWiring(t *testing.T) {
 		`{name: DITTOFS_DATABASE_POSTGRES_PORT, valueFrom: {secretKeyRef: {name: corp-db, key: port, optional: true}}}, ` +
 		`{name: DITTOFS_DATABASE_POSTGRES_SSLMODE, valueFrom: {secretKeyRef: {name: corp-db, key: sslmode, optional: true}}}`
 	const warned = "spec.database.postgresSecretRef: Secret corp-db has no key sslmode, and so the server, as the DittoFS operator made it, talks to the database without TLS; add the key, for example with the value require"
-	ref := func(key string) server.Value {
-		return server.Value{SecretKey: record.SecretKey{Name: "corp-db", Key: key}, Optional: true}
+	ref := func(key string, needed bool) server.Value {
+		return server.Value{SecretKey: record.SecretKey{Name: "corp-db", Key: key}, Optional: true, Needed: needed}
 	}
 	cases := map[string]struct {
 		reason  string
@@ -354,8 +354,8 @@ func TestTakenOverWiring(t *testing.T) {
 		warned  []string
 	}{
 		"NoKeys":  {reason: "references stay references, and what they lack is told, once", secret: external("corp-db"), mayLack: []string{"port", "sslmode"}, warned: []string{warned}},
-		"SSLMode": {reason: "what the warning asks for ends it", secret: external("corp-db", "sslmode"), mayLack: []string{"port", "sslmode"}},
-		"CA":      {reason: "a CA is mounted", secret: external("corp-db", "sslmode", "ca.crt"), ca: "corp-db", mayLack: []string{"port", "sslmode"}},
+		"SSLMode": {reason: "what the warning asks for ends it, and is not lost again", secret: external("corp-db", "sslmode"), mayLack: []string{"port"}},
+		"CA":      {reason: "a CA is mounted", secret: external("corp-db", "sslmode", "ca.crt"), ca: "corp-db", mayLack: []string{"port"}},
 		"Gone":    {reason: "a Secret that is gone changes nothing, and nothing is known of it", mayLack: []string{"port", "sslmode"}},
 	}
 	for name, tc := range cases {
@@ -368,7 +368,7 @@ func TestTakenOverWiring(t *testing.T) {
 			wantHeld(t, tc.reason, res)
 			wantWarned(t, tc.reason, res, tc.warned...)
 			conn := res.Server.Connection
-			if diff := cmp.Diff([]server.Value{ref("port"), ref("sslmode")}, []server.Value{conn.Port, conn.SSLMode}); diff != "" {
+			if diff := cmp.Diff([]server.Value{ref("port", !slices.Contains(tc.mayLack, "port")), ref("sslmode", !slices.Contains(tc.mayLack, "sslmode"))}, []server.Value{conn.Port, conn.SSLMode}); diff != "" {
 				t.Errorf("%s: port and sslmode: -want, +got:\n%s", tc.reason, diff)
 			}
 			if conn.CASecret != tc.ca || !cmp.Equal(conn.MayLack, tc.mayLack) {
@@ -393,10 +393,10 @@ func TestConnection(t *testing.T) {
 			reason: "verified TLS, whatever anybody says",
 			call:   call{spec: `{percona: {enabled: true}}`},
 			want: server.Connection{
-				URL: ref(pg, "uri"), Host: ref(pg, "host"), Port: ref(pg, "port"), Name: ref(pg, "dbname"), User: ref(pg, "user"), Password: ref(pg, "password"),
+				URL: ref(pg, "uri"), Host: ref(pg, "host"), Port: ref(pg, "port"), Name: server.Value{Value: "dittofs"}, User: ref(pg, "user"), Password: ref(pg, "password"),
 				SSLMode: server.Value{Value: "verify-full"}, CASecret: "files-postgres-cluster-cert",
 				WaitImage: "docker.io/percona/percona-distribution-postgresql:16.13-1",
-				Secret:    pg, Keys: []string{"host", "port", "dbname", "user", "password", "uri"},
+				Secret:    pg, Keys: []string{"host", "port", "user", "password"},
 			},
 		},
 		"ExternalLeast": {
@@ -427,29 +427,116 @@ func TestConnection(t *testing.T) {
 	}
 }
 
-// TestFixedName: once Percona's Secret has named another database, the pod has the
-// name as a value, and is not rolled back and forth.
+// TestFixedName: the pod has the name of its database as a value, whatever Percona's
+// Secret says. A server of an earlier version keeps its reference until the Secret has
+// named another database, and is not rolled back and forth.
 func TestFixedName(t *testing.T) {
+	const fixed, reference = "dittofs", "files-postgres-pguser-dittofs/dbname"
+	for name, first := range map[string]string{"New": fixed, "Older": reference} {
+		t.Run(name, func(t *testing.T) {
+			h := newHistory(t)
+			h.started(onPercona)
+			if first == reference {
+				h.forgetFixedName()
+			}
+			steps := []struct {
+				what string
+				do   func()
+				want string
+			}{
+				{"an ordinary server", func() {}, first},
+				{"Percona's Secret is gone", func() { h.others["Secret/files-postgres-pguser-dittofs"] = "" }, first},
+				{"it names another database", func() { h.credentials("theirs") }, fixed},
+				{"it is mended", func() { h.credentials("dittofs") }, fixed},
+				{"it is gone again", func() { h.others["Secret/files-postgres-pguser-dittofs"] = "" }, fixed},
+			}
+			for _, s := range steps {
+				s.do()
+				h.apply(onPercona)
+				if got := h.env(names.EnvDatabase); got != s.want {
+					t.Errorf("%s: want %s, got %s", s.what, s.want, got)
+				}
+			}
+		})
+	}
+}
+
+// TestFoundKeysAreKept: a server that the DittoFS operator made, whose references are
+// optional, does not lose TLS with a key.
+func TestFoundKeysAreKept(t *testing.T) {
 	h := newHistory(t)
-	h.started(onPercona)
-	if got := h.env(names.EnvDatabase); got != "files-postgres-pguser-dittofs/dbname" {
-		t.Fatalf("an ordinary server: want the name from Percona's Secret, got %s", got)
+	h.others["Secret/corp-db"] = external("corp-db", "sslmode")
+	h.started(onCorp)
+	h.editRecord(`"hasSSLMode":true`, `"hasPort":true,"hasSSLMode":true,"optionalKeys":true`)
+	h.apply(onCorp)
+	pod := h.get(names.Server, "spec", "template")
+	if got := h.env(names.EnvSSLMode); got != "corp-db/sslmode?" {
+		t.Fatalf("want an optional reference, got %s", got)
 	}
-	h.credentials("theirs")
-	h.apply(onPercona)
-	if got := h.env(names.EnvDatabase); got != "dittofs" {
-		t.Errorf("Percona's Secret names another database: want ours, got %s", got)
+	h.others["Secret/corp-db"] = external("corp-db")
+	if !h.apply(onCorp + ", logging: {level: DEBUG}").Server.Frozen {
+		t.Error("the Secret lost sslmode: want the pod kept")
 	}
-	h.credentials("dittofs")
-	h.apply(onPercona)
-	if got := h.env(names.EnvDatabase); got != "dittofs" {
-		t.Errorf("the Secret is mended: want the pod as it is, got %s", got)
+	h.apply(onCorp)
+	if diff := cmp.Diff(pod, h.get(names.Server, "spec", "template")); diff != "" {
+		t.Errorf("want the pod as it was: -want, +got:\n%s", diff)
 	}
-	h.others["Secret/files-postgres-pguser-dittofs"] = ""
-	h.apply(onPercona)
-	if got := h.env(names.EnvDatabase); got != "dittofs" {
-		t.Errorf("the Secret is gone: want the pod as it is, got %s", got)
+}
+
+// TestMoveAwaits: a confirmed move waits for whatever the server could not start
+// without, and happens then.
+func TestMoveAwaits(t *testing.T) {
+	const away = `database: {type: postgres, postgresSecretRef: {name: corp-db, key: k}, confirmSwitch: external}`
+	const mine = `, identity: {admin: {passwordSecretRef: {name: a}}}`
+	cases := map[string]struct {
+		reason string
+		spec   string
+		mend   func(h *history)
+	}{
+		"Database":      {reason: "a database", spec: away, mend: func(h *history) { h.others["Secret/corp-db"] = external("corp-db") }},
+		"Administrator": {reason: "somebody who can log in to the new one", spec: away + mine, mend: func(h *history) { h.others["Secret/a"] = secretYAML("a", map[string]string{"password": "p"}) }},
+		"Owner": {reason: "a StatefulSet that the API server lets change", spec: away, mend: func(h *history) {
+			delete(h.live[names.Server]["metadata"].(map[string]any), "managedFields")
+		}},
 	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHistory(t)
+			h.others["Secret/a"], h.others["Secret/corp-db"] = secretYAML("a", map[string]string{"password": "p"}), external("corp-db")
+			h.started(onSQLite + strings.TrimPrefix(tc.spec, away))
+			switch name {
+			case "Database":
+				h.others["Secret/corp-db"] = ""
+			case "Administrator":
+				h.others["Secret/a"] = ""
+			case "Owner":
+				h.set(names.Server, []any{map[string]any{"manager": "manager", "operation": "Update", "fieldsV1": owns("DITTOFS_DATABASE_POSTGRES_SSLMODE")}}, "metadata", "managedFields")
+			}
+			owned := h.live[names.Server]["metadata"].(map[string]any)["managedFields"]
+			for range 2 {
+				s := h.reconcile(tc.spec).Server
+				if owned != nil {
+					h.set(names.Server, owned, "metadata", "managedFields")
+				}
+				if s.Current.Kind != record.SQLite || s.Target.Kind != record.External {
+					t.Errorf("want the move awaited: %s; got it on %s", tc.reason, s.Current.Kind)
+				}
+			}
+			tc.mend(h)
+			if s := h.apply(tc.spec).Server; s.Current.Kind != record.External {
+				t.Errorf("%s is there: want the move, got it on %s", tc.reason, s.Current.Kind)
+			}
+		})
+	}
+}
+
+// owns returns the fields of a manager that owns a variable as a reference.
+func owns(env string) map[string]any {
+	f := map[string]any{"f:valueFrom": map[string]any{}}
+	for _, k := range []string{`k:{"name":"` + env + `"}`, "f:env", `k:{"name":"dittofs"}`, "f:containers", "f:spec", "f:template", "f:spec"} {
+		f = map[string]any{k: f}
+	}
+	return f
 }
 
 // TestMadeAgain guards that a server that is made again finds its data, or is not

@@ -446,6 +446,23 @@ func TestBackupsSwitchedByHand(t *testing.T) {
 	wantWarned(t, "nor is there anything to warn of", res)
 }
 
+// TestBackupsOnByHand guards that backups that a person has switched on are not switched
+// off by an edit that asks for them while its keys are missing.
+func TestBackupsOnByHand(t *testing.T) {
+	const asked = `percona: {enabled: true, storageSize: 20Gi, storageClassName: fast, backup: {enabled: true, bucket: b, endpoint: s3.example.com, credentialsSecretRef: {name: s3}}}`
+	h := newHistory(t)
+	h.started(onPercona)
+	h.set(names.Postgres, true, "spec", "backups", "enabled")
+	h.set(names.Postgres, []any{map[string]any{"name": "repo1"}}, "spec", "backups", "pgbackrest", "repos")
+	for _, spec := range []string{onPercona, asked, asked} {
+		h.apply(spec)
+		if on := h.get(names.Postgres, "spec", "backups", "enabled"); on != true {
+			t.Fatalf("%s: want the backups on, got %v", spec, on)
+		}
+		h.set(names.Postgres, []any{map[string]any{"name": "repo1"}}, "spec", "backups", "pgbackrest", "repos")
+	}
+}
+
 // TestCRVersionOfTheOperator: an old crVersion is kept, and what makes the cluster
 // ready is told.
 func TestCRVersionOfTheOperator(t *testing.T) {

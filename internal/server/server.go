@@ -130,6 +130,9 @@ type Value struct {
 	Value string
 	record.SecretKey
 	Optional bool
+	// Needed is true if a server that runs would be the worse for a start without it,
+	// although the reference is optional.
+	Needed bool
 }
 
 // A Connection is how the server reaches its database. Whoever reads it need not

@@ -173,7 +173,12 @@ func (w World) Secret(name string) Secret {
 // has no host.
 func (w World) KeptCredentials() observed.Object {
 	s := w.Secret(names.ClusterCredentials(w.Name))
-	if _, ok := s.Data("host"); !ok || !w.XR.Older(s.Object) {
+	older := w.XR.Older(s.Object)
+	if w.Record.Cluster == nil && !w.Object(names.Postgres).Exists() {
+		// This XR has had no cluster that it could be of.
+		older = w.XR.NoNewer(s.Object)
+	}
+	if _, ok := s.Data("host"); !ok || !older {
 		return observed.Object{}
 	}
 	return s.Object
@@ -193,9 +198,9 @@ func Read(r *observed.Reader, xr observed.XR, id Identity, ask Ask) World {
 	}
 	b.readRecord()
 	b.readDatabase(ask)
-	if b.Record.Version == 0 {
-		// There is none on the ConfigMap, or one of the first format, of which the
-		// cluster has a part: read both.
+	if b.Record.Version == 0 || b.Objects[names.Config].Record.Deleting() {
+		// There is none on the ConfigMap, or an old one, or one of the first format, of
+		// which the cluster has a part: read both.
 		b.readRecord()
 	}
 	b.readSecrets(ask)

@@ -37,6 +37,7 @@ const (
 
 	served = `{metadata: {name: x}}`
 	before = `metadata: {name: x, creationTimestamp: "2026-01-01T00:00:00Z"}`
+	same   = `metadata: {name: x, creationTimestamp: "2026-02-01T00:00:00Z"}`
 	after  = `metadata: {name: x, creationTimestamp: "2026-02-01T00:00:09Z"}`
 	// kept is a Secret with a host, as Percona makes it.
 	kept = `{` + before + `, data: {host: eA==, dbname: b2xk}}`
@@ -617,6 +618,16 @@ func TestMadeAgain(t *testing.T) {
 			reason: "and so may a volume",
 			call:   call{xr: dated, spec: percona, answers: map[string]string{volume: `{` + before + `}`}},
 			want:   want{volume: true},
+		},
+		"SameSecond": {
+			reason: "this XR has had no server yet that a volume of its own second could be of, nor a cluster",
+			call:   call{xr: dated, spec: percona, answers: map[string]string{volume: `{` + same + `}`, credentials: `{` + same + `, data: {host: eA==}}`}},
+			want:   want{volume: true, credentials: true, keptCredentials: true},
+		},
+		"SameSecondAsTheCluster": {
+			reason: "the Secret of a cluster that was just made is that cluster's",
+			call: call{xr: dated, spec: percona, composed: map[string]string{"postgres": `{metadata: {name: files-postgres, namespace: default}}`},
+				answers: map[string]string{credentials: `{` + same + `, data: {host: eA==}}`}},
 		},
 		"VolumeAndSQLite": {
 			reason: "who asks for SQLite gets the file that is on it",

@@ -613,6 +613,7 @@ func (l *life) personEditsCluster() string {
 	}
 	l.edit(k, func(o object) { c.put(o, conformance.Whole(c.want)) })
 	l.edits = slices.DeleteFunc(l.edits, func(e personsEdit) bool { return e.path == c.path })
+	l.newlyStated = l.newlyStated && !strings.HasSuffix(c.path, "replicas")
 	if c.foreign || !revert {
 		l.edits = append(l.edits, personsEdit{path: c.path, value: c.get, want: c.want, ask: l.askDigest(), uid: text(o, "metadata", "uid"), foreign: c.foreign})
 	}
@@ -942,8 +943,8 @@ func (l *life) forgotten() string {
 
 // boundToAClaim binds an XR without a claim to one of another name.
 func (l *life) boundToAClaim() string {
-	if l.ns != "servers" || text(l.xr(), "spec", "claimRef", "name") != "" || l.object("config") == nil {
-		return ""
+	if l.ns != "servers" || text(l.xr(), "spec", "claimRef", "name") != "" || l.object("config") == nil || len(list(l.xr(), "spec", "resourceRefs")) == 0 {
+		return "" // What Crossplane does not know tells nothing of the server's name.
 	}
 	l.w.BindClaim("another-name", l.ns)
 	l.claim, l.bound = "another-name", true

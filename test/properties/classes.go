@@ -31,6 +31,13 @@ var found = []struct { //nolint:gochecknoglobals // A constant.
 	{"a server is created on what is somebody else's", "runs on what is foreign", []uint64{20260474}},
 	{"backups are switched by hand", "backups by hand", []uint64{20260175}},
 	{"replicas are stated that a person has changed", "replicas not told", []uint64{20260519}},
+	{"a Secret that the pod needs is gone, and something else is edited", "rolled into a pod that cannot start", []uint64{20260410}},
+	{"the same with the Secret of a database", "rolled into a pod that cannot start", []uint64{20261208, 20261895}},
+	{"the same with the administrator's, on the way to another database", "rolled into a pod that cannot start", []uint64{20260977}},
+	{"a StatefulSet that cannot be changed is said to have moved", "switched", []uint64{20261671}},
+	{"what is recorded is not written to a ConfigMap that is being deleted", "backups off", []uint64{20261022}},
+	{"a volume is as old as the XR, to the second", "wrong database, sqlite to percona, made again", []uint64{20261077}},
+	{"a Secret of a server that was taken over loses sslmode", "templateKept", []uint64{20261758}},
 	{"the warning of the admin's password after a switch", "admin password", []uint64{20260128, 20260239}},
 }
 

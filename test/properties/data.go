@@ -209,10 +209,10 @@ func (l *life) databaseNotSwitched(before map[key]object) error {
 		// It says where a server goes that is made again, and may have data elsewhere.
 		l.spent["confirmSwitch"], l.mayMove = text(l.merged(), "database", "confirmSwitch"), is
 	}
+	confirmation := l.confirmation()
 	if was == "" || is == "" || was == is {
 		return nil
 	}
-	confirmation := l.confirmation()
 	if !confirms(confirmation, is) {
 		if l.spent["confirmSwitch"] != "" && confirms(l.spent["confirmSwitch"], is) {
 			return breaks("spent confirmation", "the server was on %s and is on %s, by a confirmation (%s) that was used before", was, is, l.spent["confirmSwitch"])

@@ -181,7 +181,7 @@ func (l *life) nothingTaken(before map[key]object, a *lifecycle.Answer) error {
 		if !l.wanted(name) {
 			continue
 		}
-		if status, reason, msg := l.condition("Accepted"); status != "False" || reason != "NameTaken" || !strings.Contains(msg, k.name) {
+		if status, reason, msg := l.condition("Accepted"); status != "False" || reason != "NameTaken" && reason != "ChangeHeld" || !strings.Contains(msg, k.name) {
 			return breaks("nothingTaken", "%s is in the way, and Accepted is %s, %s: %s", k, status, reason, msg)
 		}
 	}
@@ -543,6 +543,8 @@ func (l *life) concern(wired string) string {
 	of["started without"] = !l.has("own-admin", "password") && number(l.object("server"), "status", "readyReplicas") > 0
 	if strings.HasPrefix(wired, "percona") {
 		of["perconaImage"], of["version"] = at(m, "percona", "image"), at(l.object("postgres"), "spec", "postgresVersion")
+		// They are not looked at while the cluster is on its way out.
+		of["cluster leaves"] = deleting(l.object("postgres"))
 		of["credentials"], of["ca"] = l.known[l.n+"-postgres-pguser-dittofs"], l.known[l.n+"-postgres-cluster-cert"]
 	}
 	if strings.HasPrefix(wired, "external") {
@@ -555,7 +557,7 @@ func (l *life) concern(wired string) string {
 // remember notes the values of Secrets that can be read.
 func (l *life) remember() {
 	for name, keys := range map[string][]string{
-		l.n + "-postgres-pguser-dittofs": {"host", "port", "dbname", "user", "password", "uri"},
+		l.n + "-postgres-pguser-dittofs": {"host", "port", "user", "password"},
 		l.n + "-postgres-cluster-cert":   {"ca.crt"},
 		l.n + "-jwt-secret":              {"jwt-secret"},
 		"own-jwt":                        {"key"},

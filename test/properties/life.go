@@ -481,11 +481,6 @@ func (l *life) step() (*lifecycle.Answer, error) {
 		return a, breaks("failed", "%v", a.Failed)
 	}
 	for name, err := range a.Rejected {
-		if _, _, told := l.condition("Accepted"); strings.Contains(err.Error(), "valueFrom") && strings.Contains(told, "--cascade=orphan") {
-			// A reference that its maker still owns stands in the way of another kind
-			// of database, and a person was told what to do.
-			continue
-		}
 		if err := l.pass(breaks("refused", "the API server refuses %s: %v", name, err)); err != nil {
 			return a, err
 		}
