@@ -82,7 +82,7 @@ func (h *holder) undecided(asked record.Database) bool {
 		h.hold("database", "an earlier server of this name kept its control plane in PerconaPGCluster %s: Secret %s, which Percona keeps together with the volumes, is older than this server, and %s would be empty. No server is created until that is decided. Set %s to true to go on with that database. %s",
 			names.Cluster(h.s.Name), credentials.Name(), h.describe(asked), h.spec.Path("percona.enabled"), h.howToSwitch(asked))
 	case volume.Exists() && asked.Kind != record.SQLite && !credentials.Exists():
-		h.hold("database", "the volume %s is older than this server: an earlier server of this name may have kept its control plane in SQLite on it, and %s would be empty. No server is created until that is decided. Ask for SQLite to go on with that file. %s",
+		h.hold("database", "there is a volume %s already: an earlier server of this name may have kept its control plane in SQLite on it, and %s would be empty. No server is created until that is decided. Ask for SQLite to go on with that file. %s",
 			volume.Name(), h.describe(asked), h.howToSwitch(asked))
 	default:
 		return false

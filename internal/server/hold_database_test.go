@@ -634,7 +634,7 @@ func TestMadeAgain(t *testing.T) {
 			h.others["PersistentVolumeClaim/controlplane-files-0"] = old
 			h.created = "2026-03-01T00:00:00Z"
 			res := h.apply(asked)
-			wantHeld(t, name+": the volume may have the file", res, "the volume controlplane-files-0 is older than this server: an earlier server of this name may have kept its control plane in SQLite on it")
+			wantHeld(t, name+": the volume may have the file", res, "there is a volume controlplane-files-0 already: an earlier server of this name may have kept its control plane in SQLite on it")
 			if !res.Server.Undecided || h.live[names.Server] != nil {
 				t.Errorf("%s: want no server before that is decided", name)
 			}
@@ -648,7 +648,7 @@ func TestMadeAgain(t *testing.T) {
 		h := withDatabases(newHistory(t))
 		h.others["PersistentVolumeClaim/controlplane-files-0"] = old
 		h.created = "2026-03-01T00:00:00Z"
-		wantHeld(t, "another file confirms nothing", h.apply(confirmed(onCorp, "sqlite")), "the volume controlplane-files-0")
+		wantHeld(t, "another file confirms nothing", h.apply(confirmed(onCorp, "sqlite")), "a volume controlplane-files-0")
 		wantHeld(t, "confirmed", h.apply(confirmed(onCorp, "external")))
 		if h.live[names.Server] == nil {
 			t.Error("want the server")

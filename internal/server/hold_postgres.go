@@ -265,8 +265,12 @@ func (h *holder) clusterStorage(c *Cluster) {
 		return
 	}
 	c.Volume = asked
-	if h.last() != nil {
+	switch {
+	case h.last() != nil:
 		c.Volume = h.last().Volume
+	case live.Exists():
+		// Whoever made the cluster chose it.
+		c.Volume = record.Volume{Size: cmp.Or(live.String("resources", "requests", "storage"), asked.Size), Class: classOf(live)}
 	}
 
 	c.StorageSize = h.heldSize(c, live, last)

@@ -10,6 +10,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/strict"
 	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
@@ -298,6 +299,23 @@ func TestVolumeOfADatabaseThatWasNeverInitialised(t *testing.T) {
 	h.apply(class("slow"))
 	wantHeld(t, "the volume is of the class that it was made with", h.apply(class("fast")))
 	wantHeld(t, "and of no third one", h.apply(class("third")), "third is held at fast")
+}
+
+// TestVolumeOfATakenOverCluster guards that a class that is asked for is not recorded as
+// that of a volume that somebody else made: it would be let through the next time.
+func TestVolumeOfATakenOverCluster(t *testing.T) {
+	h := newHistory(t)
+	h.started("percona: {enabled: true, storageSize: 20Gi}")
+	for _, r := range []names.Resource{names.Postgres, names.Config} {
+		delete(h.get(r, "metadata", "annotations").(map[string]any), names.AnnotationRecord)
+	}
+	for range 3 {
+		h.apply(onPercona)
+		if got := strict.Lookup(h.instance(), []string{"dataVolumeClaimSpec", "storageClassName"}); got != nil {
+			t.Fatalf("want the class that it was made with, which is the default, got %v", got)
+		}
+	}
+	wantHeld(t, "and it is told", h.apply(onPercona), "spec.percona.storageClassName: fast is held at the default class")
 }
 
 // TestKeptWithoutData: a cluster that is not asked for any more stays what it is,

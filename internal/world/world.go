@@ -138,8 +138,8 @@ type World struct {
 	// Recorded is whether the server's part is a record.
 	Record   record.Record
 	Recorded bool
-	// Earlier are objects of an earlier server of this name that are older than the
-	// XR and have no record: they may have the server's data.
+	// Earlier are objects of an earlier server of this name that have no record: they
+	// may have the server's data.
 	Earlier Earlier
 
 	Requirements *fnv1.Requirements
@@ -331,8 +331,8 @@ func (b *builder) readEarlier(ask Ask) {
 	if ask.Database == record.SQLite {
 		return
 	}
-	if pvc, _ := b.r.Require(names.CoreV1, names.VolumeClaimKind, names.ControlPlaneVolume(b.Name), b.Namespace); b.XR.NoNewer(pvc) {
-		// There is no server yet that it could be of but an earlier one.
+	if pvc, _ := b.r.Require(names.CoreV1, names.VolumeClaimKind, names.ControlPlaneVolume(b.Name), b.Namespace); pvc.Exists() {
+		// There is no server that it could be of but an earlier one.
 		b.Earlier.Volume = pvc
 	}
 }

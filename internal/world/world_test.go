@@ -634,8 +634,9 @@ func TestMadeAgain(t *testing.T) {
 			call:   call{xr: dated, spec: sqlite, answers: map[string]string{volume: `{` + before + `}`}},
 		},
 		"Later": {
-			reason: "what came after the XR is this server's own",
+			reason: "credentials that came after the XR are this server's own; a volume without a server is not",
 			call:   call{xr: dated, spec: percona, answers: map[string]string{credentials: `{` + after + `, data: {host: eA==}}`, volume: `{` + after + `}`}},
+			want:   want{volume: true},
 		},
 		"MadeInAdvance": {
 			reason: "a Secret that somebody made to choose the password has no host",

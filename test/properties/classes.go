@@ -38,6 +38,7 @@ var found = []struct { //nolint:gochecknoglobals // A constant.
 	{"what is recorded is not written to a ConfigMap that is being deleted", "backups off", []uint64{20261022}},
 	{"a volume is as old as the XR, to the second", "wrong database, sqlite to percona, made again", []uint64{20261077}},
 	{"a Secret of a server that was taken over loses sslmode", "templateKept", []uint64{20261758}},
+	{"a cluster that was taken over is given a storage class", "clusterKept", []uint64{20263602}},
 	{"the warning of the admin's password after a switch", "admin password", []uint64{20260128, 20260239}},
 }
 

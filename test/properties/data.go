@@ -57,8 +57,8 @@ func (l *life) podIsRight(evicted bool) error {
 		return nil
 	}
 	if pod.Blocked != "" {
-		if !evicted || l.home == "" {
-			return nil
+		if !evicted || l.home == "" || !l.valid() {
+			return nil // Nothing is composed while the spec is refused.
 		}
 		if strings.HasPrefix(pod.Blocked, "env DITTOFS_ADMIN_INITIAL_PASSWORD") {
 			// The server reads it on its first start only.
@@ -145,7 +145,7 @@ func (l *life) noteCluster() {
 		// It follows the spec until it has data.
 		l.chosen = c
 	}
-	if l.chosen.path == "" {
+	if l.chosen.path == "" && backupsOn(o) {
 		// A repository path is chosen when backups begin.
 		l.chosen.path = c.path
 	}
@@ -174,6 +174,9 @@ func (l *life) chosenKept(before map[key]object) error {
 	if l.remade {
 		rule += ", made again"
 	}
+	if _, _, msg := l.condition("Accepted"); strings.Contains(msg, "nothing tells the version of the files") {
+		return nil
+	}
 	if f := l.w.Files(l.ns, l.n+"-postgres"); f != nil && l.alive && l.ours(o) && !deleting(o) && is.major != f.Major && l.serves("PerconaPGCluster") {
 		return breaks(rule, "the cluster asks for PostgreSQL %d, and its files are of %d", is.major, f.Major)
 	}
@@ -189,7 +192,7 @@ func (l *life) chosenKept(before map[key]object) error {
 		return breaks("path by hand", "the backups were in %s, and go to %s", had.path, is.path)
 	}
 	if removed {
-		l.chosen.path = is.path
+		l.chosen.path = "" // They may begin again elsewhere.
 	}
 	_ = was
 	return nil
@@ -205,8 +208,8 @@ func (l *life) databaseNotSwitched(before map[key]object) error {
 		was = l.wired
 	}
 	is := wiredTo(l.n, l.object("server"))
-	if was == "" && is != "" && l.remade && confirms(text(l.merged(), "database", "confirmSwitch"), is) {
-		// It says where a server goes that is made again, and may have data elsewhere.
+	if was == "" && is != "" && confirms(text(l.merged(), "database", "confirmSwitch"), is) {
+		// It says where a server goes that is made, or made again, where there may be data.
 		l.spent["confirmSwitch"], l.mayMove = text(l.merged(), "database", "confirmSwitch"), is
 	}
 	confirmation := l.confirmation()

@@ -540,7 +540,9 @@ func (l *life) concern(wired string) string {
 	}
 	of["own-admin is there"] = l.has("own-admin", "password")
 	// A server that has started does not need it any more.
-	of["started without"] = !l.has("own-admin", "password") && number(l.object("server"), "status", "readyReplicas") > 0
+	admin, named := at(m, "identity", "admin", "passwordSecretRef").(object)
+	lacks := !l.has("own-admin", "password") || named && !l.has(text(admin, "name"), text(admin, "key"))
+	of["started without"] = lacks && number(l.object("server"), "status", "readyReplicas") > 0
 	if strings.HasPrefix(wired, "percona") {
 		of["perconaImage"], of["version"] = at(m, "percona", "image"), at(l.object("postgres"), "spec", "postgresVersion")
 		// They are not looked at while the cluster is on its way out.
@@ -554,8 +556,10 @@ func (l *life) concern(wired string) string {
 	return string(b)
 }
 
-// remember notes the values of Secrets that can be read.
+// remember notes the values of Secrets that can be read, and which confirmations were
+// taken out.
 func (l *life) remember() {
+	_, _ = l.confirmation(), l.removalConfirmed()
 	for name, keys := range map[string][]string{
 		l.n + "-postgres-pguser-dittofs": {"host", "port", "user", "password"},
 		l.n + "-postgres-cluster-cert":   {"ca.crt"},

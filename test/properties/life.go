@@ -532,7 +532,7 @@ func (l *life) step() (*lifecycle.Answer, error) {
 			return a, err
 		}
 	}
-	if w := wiredTo(l.n, l.object("server")); w != "" {
+	if w := wiredTo(l.n, l.object("server")); w != "" && l.ours(l.object("server")) {
 		l.wired = w
 	}
 	l.noteCluster()
