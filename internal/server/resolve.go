@@ -75,6 +75,7 @@ type holder struct {
 func (h *holder) all() {
 	h.operator()
 	h.pod()
+	h.services()
 	h.storage()
 	h.files()
 	h.secrets()
