@@ -18,9 +18,12 @@ import (
 	"github.com/crossplane/function-sdk-go/errors"
 	"github.com/crossplane/function-sdk-go/logging"
 	"github.com/crossplane/function-sdk-go/response"
+	"google.golang.org/protobuf/types/known/structpb"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dittofs/function-dittoserver/internal/cache"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
+	"github.com/dittofs/function-dittoserver/internal/moving"
 	"github.com/dittofs/function-dittoserver/internal/render"
 	"github.com/dittofs/function-dittoserver/internal/serve"
 )
@@ -111,11 +114,11 @@ func limitMemory(kept int64) {
 // RenderCommand previews a DittoServer. Its short flags, and the aliases of its
 // long ones, are those of "crossplane render".
 type RenderCommand struct {
-	XR string `arg:"" help:"File with the DittoServer, or - for standard input. For a claim the XDittoServer, with its spec.claimRef." name:"xr"`
+	XR string `arg:"" help:"File with the DittoServer, or - for standard input. For a claim the XDittoServer, with its spec.claimRef. Without it, show what becomes of the DittoServers in --observed." name:"xr" optional:""`
 
 	Input       string `help:"File with the function's Input."                                                            placeholder:"FILE" xor:"input"`
 	Composition string `help:"File with the Composition: the Input is that of its step for this function, the only one that is run." placeholder:"FILE" xor:"input"`
-	Observed    string `aliases:"observed-resources" help:"File or folder with the composed resources that exist. Each says which one it is by its annotation crossplane.io/composition-resource-name." placeholder:"PATH" short:"o"`
+	Observed    string `aliases:"observed-resources" help:"File or folder with the composed resources that exist. Each says which one it is by its annotation crossplane.io/composition-resource-name. Without a DittoServer: all that exists, DittoServers included, as kubectl get -o yaml prints it." placeholder:"PATH" short:"o"`
 	Required    string `aliases:"required-resources,extra-resources" help:"File or folder with what else exists, such as the Secrets that Percona's operator makes." placeholder:"PATH" short:"e"`
 	Results     bool   `aliases:"include-function-results" help:"Print the events of the function too." short:"r"`
 	Output      string `default:"yaml" enum:"yaml,json" help:"Format of the output: yaml, a stream of documents, or json, a List."`
@@ -143,18 +146,28 @@ Examples:
 
   # With the platform's defaults, an existing database, and its Secrets.
   function-dittoserver render xr.yaml --composition composition.yaml \
-    --observed observed.yaml --required secrets.yaml`
+    --observed observed.yaml --required secrets.yaml
+
+  # What becomes of servers that exist, of the DittoFS operator for one, when this
+  # function takes them over. Nothing is changed.
+  kubectl get dittoservers,statefulsets,services,configmaps,secrets -A \
+    --show-managed-fields -o yaml > before.yaml
+  function-dittoserver render --observed before.yaml`
 }
 
 // Run prints the preview.
 func (c *RenderCommand) Run() error { return c.run(os.Stdin, os.Stdout, os.Stderr) }
 
 func (c *RenderCommand) run(stdin io.Reader, stdout, stderr io.Writer) error {
-	in, err := c.load(render.Loader{Stdin: stdin}, stderr)
+	l := render.Loader{Stdin: stdin}
+	fn := NewFunction(logging.NewNopLogger(), response.DefaultTTL, render.Placeholder{})
+	if c.XR == "" {
+		return c.move(fn, l, stdout, stderr)
+	}
+	in, err := c.load(l, stderr)
 	if err != nil {
 		return err
 	}
-	fn := NewFunction(logging.NewNopLogger(), response.DefaultTTL, render.Placeholder{})
 	if c.Lifecycle {
 		return c.walk(fn, in, stdout)
 	}
@@ -181,25 +194,68 @@ func (c *RenderCommand) walk(fn render.Function, in render.Inputs, stdout io.Wri
 	return lifecycle.Print(stdout, rows)
 }
 
+// move prints what becomes of servers that exist.
+func (c *RenderCommand) move(fn render.Function, l render.Loader, stdout, stderr io.Writer) error {
+	if c.Observed == "" || c.Lifecycle {
+		return errors.New("no DittoServer is given: give its file, or all that exists with --observed alone")
+	}
+	objects, err := l.LoadRequired(c.Observed)
+	if err != nil {
+		return err
+	}
+	if c.Required != "" {
+		more, err := l.LoadRequired(c.Required)
+		if err != nil {
+			return err
+		}
+		objects = append(objects, more...)
+	}
+	plan, err := moving.Of(context.Background(), fn, func(xr *unstructured.Unstructured) (*structpb.Struct, error) {
+		_, input, err := c.input(l, xr, io.Discard)
+		return input, err
+	}, objects)
+	if err != nil {
+		return err
+	}
+	if plan.Unrelated > 0 {
+		_, _ = fmt.Fprintf(stderr, "note: %d objects belong to no DittoServer and are not listed\n", plan.Unrelated)
+	}
+	if c.Output == render.FormatJSON {
+		err = render.PrintJSON(stdout, plan)
+	} else {
+		err = plan.Print(stdout)
+	}
+	if err != nil {
+		return err
+	}
+	return plan.Err()
+}
+
+// input reads the function's Input, and the name of its step.
+func (c *RenderCommand) input(l render.Loader, xr *unstructured.Unstructured, stderr io.Writer) (string, *structpb.Struct, error) {
+	if c.Input != "" {
+		in, err := l.LoadInput(c.Input)
+		return render.DefaultStep, in, err
+	}
+	if c.Composition == "" {
+		return render.DefaultStep, nil, nil
+	}
+	step, err := l.LoadComposition(c.Composition, xr)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, o := range step.Others {
+		_, _ = fmt.Fprintf(stderr, "note: step %q of the Composition is another function's and is not run\n", o)
+	}
+	return step.Name, step.Input, nil
+}
+
 func (c *RenderCommand) load(l render.Loader, stderr io.Writer) (in render.Inputs, err error) {
 	if in.XR, err = l.LoadXR(c.XR); err != nil {
 		return in, err
 	}
-	in.Step = render.DefaultStep
-	if c.Input != "" {
-		if in.Input, err = l.LoadInput(c.Input); err != nil {
-			return in, err
-		}
-	}
-	if c.Composition != "" {
-		step, err := l.LoadComposition(c.Composition, in.XR)
-		if err != nil {
-			return in, err
-		}
-		in.Step, in.Input = step.Name, step.Input
-		for _, o := range step.Others {
-			_, _ = fmt.Fprintf(stderr, "note: step %q of the Composition is another function's and is not run\n", o)
-		}
+	if in.Step, in.Input, err = c.input(l, in.XR, stderr); err != nil {
+		return in, err
 	}
 	if c.Observed != "" {
 		if in.Observed, err = l.LoadObserved(c.Observed); err != nil {

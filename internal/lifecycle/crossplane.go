@@ -351,9 +351,7 @@ func (w *World) apply(o *unstructured.Unstructured) (created, updated bool, err 
 	}
 	var live *unstructured.Unstructured
 	managers := fieldpath.ManagedFields{}
-	empty := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": k.APIVersion, "kind": k.Kind, "metadata": map[string]any{"name": k.Name, "namespace": k.Namespace},
-	}}
+	empty := nothing(k)
 	if exists {
 		live, managers = e.obj, e.managers
 		if managers == nil {
@@ -382,4 +380,11 @@ func (w *World) apply(o *unstructured.Unstructured) (created, updated bool, err 
 	}
 	w.objects[k] = &entry{obj: next, managers: managers, by: composedOwner(w.xr), applied: o}
 	return !exists, exists && !equality.Semantic.DeepEqual(live.Object, next.Object), nil
+}
+
+// nothing is an object before anybody has written to it.
+func nothing(k Key) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": k.APIVersion, "kind": k.Kind, "metadata": map[string]any{"name": k.Name, "namespace": k.Namespace},
+	}}
 }

@@ -53,11 +53,11 @@ func (sameVersion) Convert(o *typed.TypedValue, _ fieldpath.APIVersion) (*typed.
 }
 func (sameVersion) IsMissingVersionError(error) bool { return false }
 
-// unmanaged are the fields that nobody owns.
+// unmanaged are the fields that nobody owns, with all that is below them.
 // Source: k8s.io/apimachinery v0.35 pkg/util/managedfields/internal/stripmeta.go,
-// and the subresource status, which has its own.
+// and the subresource status, which has owners of its own.
 var unmanaged = fieldpath.NewSet( //nolint:gochecknoglobals // A constant.
-	fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("status"), fieldpath.MakePathOrDie("metadata"),
+	fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("status"),
 	fieldpath.MakePathOrDie("metadata", "name"), fieldpath.MakePathOrDie("metadata", "namespace"), fieldpath.MakePathOrDie("metadata", "uid"),
 	fieldpath.MakePathOrDie("metadata", "creationTimestamp"), fieldpath.MakePathOrDie("metadata", "generation"),
 	fieldpath.MakePathOrDie("metadata", "resourceVersion"), fieldpath.MakePathOrDie("metadata", "deletionTimestamp"),
@@ -124,7 +124,7 @@ func updateFields(before, after *unstructured.Unstructured, managers fieldpath.M
 // server writes it. It is left out where nobody else owns anything: it is long, and
 // nothing looks at the manager's own.
 func managedFields(managers fieldpath.ManagedFields, but string) ([]any, error) {
-	var out []any
+	out := make([]any, 0, len(managers))
 	for _, name := range slices.Sorted(maps.Keys(managers)) {
 		if name == but {
 			continue

@@ -70,6 +70,8 @@ func TestServersOfTheOperator(t *testing.T) {
 		"edited":  lay(ns, "corp", edited("edited", "DITTOFS_ADMIN_INITIAL_PASSWORD", "made-up")),
 		"literal": lay(ns, "corp", edited("literal", "DITTOFS_DATABASE_POSTGRES_HOST", "pg.corp.example")),
 	}
+	walk := newWalk(t)
+	walk.before()
 
 	if err := e2e.ControlPlane.Install(t.Context(), controlplane.ConfigurationNamespaced); err != nil {
 		t.Fatal(err)
@@ -92,6 +94,10 @@ func TestServersOfTheOperator(t *testing.T) {
 				see(t, ns.For(t), servers[name])
 			})
 		}
+		t.Run("page", func(t *testing.T) {
+			t.Parallel()
+			walk.after(t)
+		})
 	})
 }
 
@@ -264,7 +270,7 @@ func lay(ns *e2e.Namespace, file string, change func(*unstructured.Unstructured)
 	t := ns.T
 	t.Helper()
 
-	data, err := os.ReadFile(filepath.Join("testdata", "operator", file+".yaml"))
+	data, err := os.ReadFile(filepath.Join(e2e.Repository(t), "testdata", "operator-layout", file+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +307,9 @@ func lay(ns *e2e.Namespace, file string, change func(*unstructured.Unstructured)
 
 		kind := strings.ToLower(o.GetKind())
 		created := ns.Create(kind, o, "manager")
-		if kind == "dittoserver" {
+		// Controllers write the status of others, but for the cloud's, of which there is
+		// none.
+		if kind == "dittoserver" || kind == "service" {
 			created.Object["status"] = status
 			ns.UpdateStatus(kind, created, "manager")
 		}
