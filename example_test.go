@@ -47,6 +47,8 @@ var examples = map[string]struct {
 	"external-database": {file: "example/external-database.yaml", required: "example/required/external-database.yaml", stages: serverStages},
 	"sqlite":            {file: "example/sqlite.yaml", stages: serverStages},
 	"metrics":           {file: "example/metrics.yaml", required: "example/required/metrics.yaml", stages: serverStages},
+	"network-policy":    {file: "example/network-policy.yaml", stages: perconaStages},
+	"service-monitor":   {file: "example/service-monitor.yaml", stages: serverStages},
 	"claim":             {file: "example/claim/xr.yaml", stages: perconaStages},
 }
 

@@ -52,7 +52,9 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	id.AdoptExisting = spec.AdoptExisting
 	unidentified := server.CheckIdentity(xr, id)
 
-	w := world.Read(in, xr, id, kinds.Ask(id.Name, spec))
+	ask := kinds.Ask(id.Name, spec)
+	ask.MonitorsServed = settings.ServiceMonitors
+	w := world.Read(in, xr, id, ask)
 	res := server.Resolve(spec, w)
 	res.Held = append(held, res.Held...)
 	res.Errors = append(append(append(errs, specErrs...), unidentified...), res.Errors...)

@@ -107,6 +107,11 @@ type DittoServerSpec struct {
 	// +optional
 	Metrics *MetricsSpec `json:"metrics,omitempty"`
 
+	// NetworkPolicy restricts who may connect to the server's pod, and what that may connect
+	// to. Default: none of ours, which leaves that to the cluster.
+	// +optional
+	NetworkPolicy *NetworkPolicySpec `json:"networkPolicy,omitempty"`
+
 	// AdapterDiscovery is how often the running server is asked for its adapters. It has
 	// no effect, since the Services for NFS and SMB are always there; it is accepted for
 	// the operator's manifests.
@@ -541,15 +546,17 @@ type MetricsSpec struct {
 	// +optional
 	BearerTokenSecret *corev1.SecretKeySelector `json:"bearerTokenSecret,omitempty"`
 
-	// ServiceMonitor has the Prometheus operator scrape the metrics. Not supported yet: it
-	// is ignored, which the Accepted condition tells.
+	// ServiceMonitor has the Prometheus operator scrape the metrics, with the token of
+	// bearerTokenSecret if there is one.
 	// +optional
 	ServiceMonitor *ServiceMonitorSpec `json:"serviceMonitor,omitempty"`
 }
 
 // A ServiceMonitorSpec is the ServiceMonitor of a server's metrics.
 type ServiceMonitorSpec struct {
-	// Enabled makes a ServiceMonitor, where the cluster knows that kind. Default: false.
+	// Enabled makes the ServiceMonitor <server>-metrics where the cluster serves that kind
+	// (monitoring.coreos.com/v1). Where it does not, the Accepted condition tells so, and
+	// nothing else is kept from working. Default: false.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
 
@@ -557,10 +564,11 @@ type ServiceMonitorSpec struct {
 	// Default: that of Prometheus.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$')",message="must be a duration of Prometheus, such as 30s or 1m30s"
 	Interval string `json:"interval,omitempty"`
 
-	// Labels of the ServiceMonitor, by which a Prometheus selects it. Default: none but
-	// the server's own.
+	// Labels of the ServiceMonitor, by which a Prometheus selects it, for example
+	// release: kube-prometheus-stack. Default: none but the server's own.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
 }

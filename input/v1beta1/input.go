@@ -53,4 +53,12 @@ type Input struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	Namespace string `json:"namespace,omitempty"`
+
+	// ServiceMonitors says whether ServiceMonitors (monitoring.coreos.com/v1) may be composed,
+	// where a server asks for one with metrics.serviceMonitor. false: none are, for example
+	// because Crossplane may not read them. true: the cluster serves them; it is read with a
+	// Crossplane before 2.2 only, since newer ones are asked. Default: Crossplane is asked,
+	// and an older one gets none.
+	// +optional
+	ServiceMonitors *bool `json:"serviceMonitors,omitempty"`
 }

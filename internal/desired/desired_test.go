@@ -15,6 +15,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
 
 	"github.com/dittofs/function-dittoserver/internal/checksum"
 	"github.com/dittofs/function-dittoserver/internal/kinds"
@@ -143,7 +144,11 @@ func (c call) world(req *fnv1.RunFunctionRequest) world.World {
 	r := observed.NewReader(req)
 	return world.Read(r, r.XR(), world.Identity{Name: "files", Namespace: "default"}, world.Ask{
 		Refs:     kinds.Refs("files"),
-		Unasked:  map[names.Resource]bool{names.Metrics: !s.Metrics.Enabled},
+		Unasked: map[names.Resource]bool{
+			names.Metrics: !s.Metrics.Enabled, names.ServiceMonitor: s.Metrics.Monitor == nil,
+			names.NetworkPolicy: !s.Network.Enabled, names.NetworkPolicyNFS: !s.Network.Enabled, names.NetworkPolicySMB: !s.Network.Enabled,
+		},
+		Monitor: s.Metrics.Monitor != nil, MonitorsServed: ptr.To(true),
 		Percona:  s.Cluster != nil && !s.Cluster.Kept,
 		Backups:  s.Cluster != nil && s.Cluster.Backup.Keys != nil,
 		Database: s.Target.Kind,
@@ -431,10 +436,11 @@ func TestWhatExistsIsNeverDropped(t *testing.T) {
 	}
 }
 
-// TestOnlyMetricsGo: a kind that may go is one that holds neither data nor identity.
-func TestOnlyMetricsGo(t *testing.T) {
+// TestWhatMayGo: a kind that may go is one that holds neither data nor identity.
+func TestWhatMayGo(t *testing.T) {
+	mayGo := []names.Resource{names.Metrics, names.ServiceMonitor, names.NetworkPolicy, names.NetworkPolicyNFS, names.NetworkPolicySMB}
 	for _, row := range kinds.Table() {
-		if may := row.Keep != kinds.Always; may != (row.Resource == names.Metrics) {
+		if may := row.Keep != kinds.Always; may != slices.Contains(mayGo, row.Resource) {
 			t.Errorf("%s %s: may be deleted by an edit of the spec: %t", row.Kind, row.Resource, may)
 		}
 	}
@@ -444,7 +450,10 @@ func TestOnlyMetricsGo(t *testing.T) {
 // first apply of an object that exists must not be refused, and metadata alone
 // never is.
 func TestIdentityFirst(t *testing.T) {
-	everything := resolved(withKeys, func(s *server.Server) { s.Metrics = server.Metrics{Enabled: true, Port: 9090, Path: "/m"} })
+	everything := resolved(withKeys, func(s *server.Server) {
+		s.Metrics = server.Metrics{Enabled: true, Port: 9090, Path: "/m", Monitor: &server.Monitor{}}
+		s.Network.Enabled = true
+	})
 	for _, row := range kinds.Table() {
 		t.Run(string(row.Resource), func(t *testing.T) {
 			ref := row.Ref("files")

@@ -45,7 +45,7 @@ func Metrics(s *server.Server, live observed.Object) *corev1.Service {
 		"prometheus.io/port":   strconv.Itoa(int(m.Port)),
 		"prometheus.io/path":   m.Path,
 	}}, portMetrics, m.Port, live)
-	svc.Labels["dittofs.io/metrics-service"] = "true"
+	svc.Labels[labelMetrics] = "true"
 	return svc
 }
 

@@ -6,6 +6,7 @@ package kinds
 import (
 	"google.golang.org/protobuf/types/known/structpb"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
@@ -137,6 +138,20 @@ var table = []Row{ //nolint:gochecknoglobals // A constant.
 		},
 	},
 	{
+		Resource: names.ServiceMonitor, APIVersion: names.MonitoringV1, Kind: names.ServiceMonitorKind, Suffix: names.MetricsSuffix,
+		Wanted: func(s *server.Server) bool { return s.Metrics.Monitor != nil }, Keep: WhileWanted,
+		Asked: asksForMonitor,
+		Build: func(in Inputs, _ observed.Object) (*structpb.Struct, error) {
+			// manifest.Struct loses what is in a struct that is inlined twice, as an
+			// endpoint's authorization is.
+			o, err := manifest.Of(dittofs.ServiceMonitor(in.Server))
+			return manifest.FromMap(o), err
+		},
+	},
+	networkPolicy(names.NetworkPolicy, names.NetworkPolicySuffix, dittofs.NetworkPolicy),
+	networkPolicy(names.NetworkPolicyNFS, names.NFSSuffix, dittofs.NFSPolicy),
+	networkPolicy(names.NetworkPolicySMB, names.SMBSuffix, dittofs.SMBPolicy),
+	{
 		Resource: names.Config, APIVersion: names.CoreV1, Kind: names.ConfigMapKind, Suffix: names.ConfigSuffix,
 		Wanted: always, PartOfPod: true,
 		Build: func(in Inputs, _ observed.Object) (*structpb.Struct, error) {
@@ -171,6 +186,22 @@ func service(res names.Resource, suffix string, build func(*server.Server, obser
 	}
 }
 
+func networkPolicy(res names.Resource, suffix string, build func(*server.Server) *networkingv1.NetworkPolicy) Row {
+	return Row{
+		Resource: res, APIVersion: names.NetworkingV1, Kind: names.NetworkPolicyKind, Suffix: suffix,
+		Wanted: func(s *server.Server) bool { return s.Network.Enabled }, Keep: WhileWanted,
+		Asked: func(spec server.Spec) bool { return spec.NetworkPolicy != nil && spec.NetworkPolicy.Enabled },
+		Build: func(in Inputs, _ observed.Object) (*structpb.Struct, error) {
+			return manifest.Struct(build(in.Server))
+		},
+	}
+}
+
+func asksForMonitor(spec server.Spec) bool {
+	m := spec.Metrics
+	return m != nil && m.Enabled && m.ServiceMonitor != nil && m.ServiceMonitor.Enabled
+}
+
 // addressed reports whether a Service can be reached: a load balancer cannot
 // before it has an address.
 func addressed(_ Inputs, svc observed.Object) bool {
@@ -193,6 +224,7 @@ func Ask(n string, spec server.Spec) world.Ask {
 		Unasked:  map[names.Resource]bool{},
 		Percona:  spec.AsksForPercona(),
 		Backups:  spec.Percona != nil && spec.Percona.Backup != nil,
+		Monitor:  asksForMonitor(spec),
 		Database: spec.AskedDatabase(),
 		Secrets:  spec.Secrets(),
 	}

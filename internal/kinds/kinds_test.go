@@ -9,6 +9,7 @@ import (
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
@@ -51,6 +52,10 @@ func TestResourceNamesNeverChange(t *testing.T) {
 		"admin":              {Resource: "admin", APIVersion: "v1", Kind: "Secret", Name: "files-admin-bootstrap-credentials"},
 		"backup-credentials": {Resource: "backup-credentials", APIVersion: "v1", Kind: "Secret", Name: "files-pgbackrest-secret"},
 		"metrics":            {Resource: "metrics", APIVersion: "v1", Kind: "Service", Name: "files-metrics"},
+		"service-monitor":    {Resource: "service-monitor", APIVersion: "monitoring.coreos.com/v1", Kind: "ServiceMonitor", Name: "files-metrics"},
+		"network-policy":     {Resource: "network-policy", APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Name: "files-baseline"},
+		"network-policy-nfs": {Resource: "network-policy-nfs", APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Name: "files-adapter-nfs"},
+		"network-policy-smb": {Resource: "network-policy-smb", APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Name: "files-adapter-smb"},
 	}
 	got := map[names.Resource]names.Ref{}
 	for _, ref := range Refs("files") {
@@ -109,6 +114,9 @@ func TestRBAC(t *testing.T) {
 			group = ""
 		}
 		resource := group + "/" + strings.ToLower(row.Kind) + "s"
+		if plural, ok := strings.CutSuffix(resource, "ys"); ok {
+			resource = plural + "ies"
+		}
 		if slices.Contains(anyway, resource) {
 			continue
 		}
@@ -131,7 +139,7 @@ func worldOf(t *testing.T, rec record.Record, objects map[names.Resource]string,
 	xr := object(t, `{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: files, namespace: default, uid: u}}`)
 	r := observed.NewReader(&fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: xr.Struct()}}})
 	w := world.World{
-		XR: r.XR(), Identity: world.Identity{Name: "files", Namespace: "default"}, Percona: observed.IsServed,
+		XR: r.XR(), Identity: world.Identity{Name: "files", Namespace: "default"}, Percona: observed.IsServed, Monitors: observed.IsServed,
 		Record: rec, Objects: map[names.Resource]world.Existing{}, Secrets: map[string]world.Secret{},
 	}
 	for _, ref := range Refs("files") {
@@ -150,6 +158,8 @@ func worldOf(t *testing.T, rec record.Record, objects map[names.Resource]string,
 const (
 	least    = `storage: {metadataSize: 1Gi}`
 	metrics  = `{storage: {metadataSize: 1Gi}, metrics: {enabled: true, bearerTokenSecret: {name: scrape, key: token}}}`
+	networks = `{storage: {metadataSize: 1Gi}, networkPolicy: {enabled: true, egress: Restricted}}`
+	monitor  = `{storage: {metadataSize: 1Gi}, metrics: {enabled: true, serviceMonitor: {enabled: true}}}`
 	backedUp = `{storage: {metadataSize: 1Gi}, percona: {enabled: true, backup: {enabled: true, bucket: bucket, endpoint: minio, credentialsSecretRef: {name: s3}}}}`
 	liveSTS  = `{metadata: {name: files}, spec: {replicas: 1}, status: {readyReplicas: 1}}`
 )
@@ -158,6 +168,8 @@ var specs = map[string]string{
 	"least":       least,
 	"metrics":     metrics,
 	"metrics off": `{storage: {metadataSize: 1Gi}, metrics: {enabled: false, port: 9091}}`,
+	"networks":    networks,
+	"monitor":     monitor,
 	"percona":     `{storage: {metadataSize: 1Gi}, percona: {enabled: true}}`,
 	"backups":     backedUp,
 	"backups off": `{storage: {metadataSize: 1Gi}, percona: {enabled: true, backup: {enabled: false}}}`,
@@ -216,32 +228,39 @@ func TestAsk(t *testing.T) {
 	type want struct {
 		unasked          []names.Resource
 		percona, backups bool
+		monitor          bool
 		database         record.DatabaseKind
 		secrets          []string
 	}
-	noMetrics := []names.Resource{names.Metrics}
+	optional := []names.Resource{names.Metrics, names.ServiceMonitor, names.NetworkPolicy, names.NetworkPolicyNFS, names.NetworkPolicySMB}
+	without := func(wanted ...names.Resource) []names.Resource {
+		return slices.DeleteFunc(slices.Clone(optional), func(r names.Resource) bool { return slices.Contains(wanted, r) })
+	}
 	cases := map[string]struct {
 		reason string
 		spec   string
 		want   want
 	}{
-		"Least":      {reason: "what every server has, and nothing else", spec: least, want: want{unasked: noMetrics, database: record.SQLite}},
-		"Metrics":    {reason: "a Service for metrics, and their token", spec: metrics, want: want{database: record.SQLite, secrets: []string{"scrape"}}},
-		"MetricsOff": {reason: "neither of them where metrics are off", spec: specs["metrics off"], want: want{unasked: noMetrics, database: record.SQLite}},
-		"Percona":    {reason: "a cluster", spec: specs["percona"], want: want{unasked: noMetrics, percona: true, database: record.Percona}},
-		"Backups":    {reason: "a cluster and its backups", spec: backedUp, want: want{unasked: noMetrics, percona: true, backups: true, database: record.Percona, secrets: []string{"s3"}}},
-		"NoPercona":  {reason: "backups that may be held, of a cluster that may be kept", spec: specs["no percona"], want: want{unasked: noMetrics, backups: true, database: record.SQLite, secrets: []string{"s3"}}},
-		"External":   {reason: "the Secret of a database", spec: specs["external"], want: want{unasked: noMetrics, database: record.External, secrets: []string{"pg"}}},
-		"OwnSecrets": {reason: "the Secrets that the spec names", spec: specs["own Secrets"], want: want{unasked: noMetrics, database: record.SQLite, secrets: []string{"j", "a"}}},
+		"Least":      {reason: "what every server has, and nothing else", spec: least, want: want{unasked: optional, database: record.SQLite}},
+		"Metrics":    {reason: "a Service for metrics, and their token", spec: metrics, want: want{unasked: without(names.Metrics), database: record.SQLite, secrets: []string{"scrape"}}},
+		"Monitor":    {reason: "a ServiceMonitor, and whether there can be one", spec: monitor, want: want{unasked: without(names.Metrics, names.ServiceMonitor), monitor: true, database: record.SQLite}},
+		"MonitorOff": {reason: "none without metrics", spec: `{metrics: {enabled: false, serviceMonitor: {enabled: true}}}`, want: want{unasked: optional, database: record.SQLite}},
+		"Networks":   {reason: "its NetworkPolicies", spec: networks, want: want{unasked: without(names.NetworkPolicy, names.NetworkPolicyNFS, names.NetworkPolicySMB), database: record.SQLite}},
+		"MetricsOff": {reason: "neither of them where metrics are off", spec: specs["metrics off"], want: want{unasked: optional, database: record.SQLite}},
+		"Percona":    {reason: "a cluster", spec: specs["percona"], want: want{unasked: optional, percona: true, database: record.Percona}},
+		"Backups":    {reason: "a cluster and its backups", spec: backedUp, want: want{unasked: optional, percona: true, backups: true, database: record.Percona, secrets: []string{"s3"}}},
+		"NoPercona":  {reason: "backups that may be held, of a cluster that may be kept", spec: specs["no percona"], want: want{unasked: optional, backups: true, database: record.SQLite, secrets: []string{"s3"}}},
+		"External":   {reason: "the Secret of a database", spec: specs["external"], want: want{unasked: optional, database: record.External, secrets: []string{"pg"}}},
+		"OwnSecrets": {reason: "the Secrets that the spec names", spec: specs["own Secrets"], want: want{unasked: optional, database: record.SQLite, secrets: []string{"j", "a"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			a := Ask("files", decode(t, tc.spec))
-			got := want{percona: a.Percona, backups: a.Backups, database: a.Database, secrets: a.Secrets}
+			got := want{percona: a.Percona, backups: a.Backups, monitor: a.Monitor, database: a.Database, secrets: a.Secrets}
 			for r := range a.Unasked {
 				got.unasked = append(got.unasked, r)
 			}
-			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{}), cmpopts.SortSlices(func(a, b names.Resource) bool { return a < b })); diff != "" {
 				t.Errorf("%s\nAsk(...): -want, +got:\n%s", tc.reason, diff)
 			}
 			if diff := cmp.Diff(Refs("files"), a.Refs); diff != "" {
@@ -254,7 +273,7 @@ func TestAsk(t *testing.T) {
 // TestBuild guards that a row builds the object that it says, under its name.
 func TestBuild(t *testing.T) {
 	w := worlds(t)["keys of backups"]
-	s := server.Resolve(decode(t, strings.TrimSuffix(backedUp, "}")+`, metrics: {enabled: true}}`), w).Server
+	s := server.Resolve(decode(t, strings.TrimSuffix(backedUp, "}")+`, metrics: {enabled: true, serviceMonitor: {enabled: true}}, networkPolicy: {enabled: true}}`), w).Server
 	in := Inputs{
 		Server: s, JWT: []byte("j"), Admin: []byte("a"), ConfigYAML: "c", Record: "r", Checksums: map[string]string{"config": "x"},
 		Cluster: map[string]any{"apiVersion": names.PostgresAPIVersion, "kind": names.PostgresKind, "metadata": map[string]any{"name": "files-postgres", "namespace": "default"}},

@@ -216,7 +216,8 @@ const kindCRD = "CustomResourceDefinition"
 
 func (w *World) serves(apiVersion, kind string) bool {
 	group, _, _ := strings.Cut(apiVersion, "/")
-	if !strings.HasPrefix(group, "pgv2.") || w.offline() {
+	// Kubernetes' own groups have no domain, or are of k8s.io.
+	if !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io") || w.offline() {
 		return true
 	}
 	for k, e := range w.objects {

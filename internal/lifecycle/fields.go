@@ -37,7 +37,7 @@ var fields = sync.OnceValue(func() *typed.Parser { //nolint:gochecknoglobals // 
 // typeOf is the type of a kind in fieldsYAML.
 func typeOf(kind string) typed.ParseableType {
 	switch kind {
-	case kindServer, "Service", kindCluster:
+	case kindServer, "Service", "NetworkPolicy", kindCluster:
 		return fields().Type(kind)
 	}
 	return fields().Type("object")

@@ -35,7 +35,7 @@ func TestFields(t *testing.T) {
 		}
 		for _, d := range docs {
 			o := d.Object
-			if o.GetKind() != kindServer && o.GetKind() != "Service" && o.GetKind() != "ConfigMap" && o.GetKind() != "Secret" {
+			if o.GetKind() != kindServer && o.GetKind() != "Service" && o.GetKind() != "ConfigMap" && o.GetKind() != "Secret" && o.GetKind() != "NetworkPolicy" {
 				continue
 			}
 			delete(o.Object, "status")

@@ -42,12 +42,17 @@ const (
 )
 
 // InstallOperator makes the CustomResourceDefinition of PerconaPGClusters.
-func (w *World) InstallOperator() {
+func (w *World) InstallOperator() { w.define("perconapgclusters", "pgv2.percona.com") }
+
+// InstallPrometheus makes the CustomResourceDefinition of ServiceMonitors.
+func (w *World) InstallPrometheus() { w.define("servicemonitors", "monitoring.coreos.com") }
+
+func (w *World) define(plural, group string) {
 	w.Put(&unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1",
 		"kind":       "CustomResourceDefinition",
-		"metadata":   map[string]any{"name": "perconapgclusters.pgv2.percona.com"},
-		"spec":       map[string]any{"group": "pgv2.percona.com"},
+		"metadata":   map[string]any{"name": plural + "." + group},
+		"spec":       map[string]any{"group": group},
 		"status":     map[string]any{"conditions": []any{map[string]any{"type": "Established", "status": "True"}}},
 	}})
 }

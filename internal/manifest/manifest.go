@@ -66,8 +66,14 @@ func Prune(m map[string]any) (empty bool) {
 }
 
 // keptEmpty reports whether a field means something by being there, however empty:
-// an emptyDir is a volume.
-func keptEmpty(field string) bool { return field == "emptyDir" }
+// an emptyDir is a volume, and a selector that names nothing selects everything.
+func keptEmpty(field string) bool {
+	switch field {
+	case "emptyDir", "namespaceSelector", "podSelector":
+		return true
+	}
+	return false
+}
 
 // A converter converts values.
 type converter struct {

@@ -48,6 +48,11 @@ func TestOf(t *testing.T) {
 			in:     &unstructured.Unstructured{Object: object{"volumes": list{object{"name": "tmp", "emptyDir": object{}}}}},
 			want:   object{"volumes": list{object{"name": "tmp", "emptyDir": object{}}}},
 		},
+		"Selector": {
+			reason: "a selector that names nothing selects everything, and none selects nothing",
+			in:     &unstructured.Unstructured{Object: object{"from": list{object{"namespaceSelector": object{}, "podSelector": object{}}}}},
+			want:   object{"from": list{object{"namespaceSelector": object{}, "podSelector": object{}}}},
+		},
 		"FalseAndZero": {
 			reason: "false, 0 and the empty string say something",
 			in:     &unstructured.Unstructured{Object: object{"a": false, "b": int64(0), "c": ""}},

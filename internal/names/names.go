@@ -22,6 +22,10 @@ const (
 	Admin             Resource = "admin"
 	BackupCredentials Resource = "backup-credentials" //nolint:gosec // A name.
 	Metrics           Resource = "metrics"
+	ServiceMonitor    Resource = "service-monitor"
+	NetworkPolicy     Resource = "network-policy"
+	NetworkPolicyNFS  Resource = "network-policy-nfs"
+	NetworkPolicySMB  Resource = "network-policy-smb"
 )
 
 // A Ref identifies one composed object.
@@ -51,8 +55,14 @@ const (
 	ServiceKind     = "Service"
 	StatefulSetKind = "StatefulSet"
 	VolumeClaimKind = "PersistentVolumeClaim"
-	CoreV1          = "v1"
-	AppsV1          = "apps/v1"
+	// NetworkPolicyKind is of NetworkingV1, ServiceMonitorKind of MonitoringV1, which the
+	// Prometheus operator brings.
+	NetworkPolicyKind  = "NetworkPolicy"
+	ServiceMonitorKind = "ServiceMonitor"
+	NetworkingV1       = "networking.k8s.io/v1"
+	MonitoringV1       = "monitoring.coreos.com/v1"
+	CoreV1             = "v1"
+	AppsV1             = "apps/v1"
 )
 
 // Keys of Secrets and ConfigMaps.
@@ -102,6 +112,7 @@ const (
 	NFSSuffix               = "-adapter-nfs"
 	SMBSuffix               = "-adapter-smb"
 	MetricsSuffix           = "-metrics"
+	NetworkPolicySuffix     = "-baseline"
 	JWTSuffix               = "-jwt-secret"
 	AdminSuffix             = "-admin-bootstrap-credentials"
 	BackupCredentialsSuffix = "-pgbackrest-secret" //nolint:gosec // A name.

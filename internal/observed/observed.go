@@ -77,6 +77,10 @@ const (
 	ServedUnknown Served = iota
 	IsServed
 	NotServed
+	// CannotTell: this Crossplane cannot be asked.
+	CannotTell
+	// SwitchedOff: the kind is not to be used, served or not.
+	SwitchedOff
 )
 
 // PerconaServed reports whether PerconaPGClusters can be composed. To compose or
@@ -84,23 +88,32 @@ const (
 // kind, which every cluster serves, tells a cluster from an offline preview, where
 // Percona's operator is taken as installed.
 func (r *Reader) PerconaServed(xr XR) Served {
-	if !slices.Contains(r.req.GetMeta().GetCapabilities(), fnv1.Capability_CAPABILITY_REQUIRED_SCHEMAS) {
-		return tell(r.crd(names.PostgresCRD), r.crd(xr.CRD()))
+	if served := r.KindServed(xr, names.PostgresAPIVersion, names.PostgresSmallKind); served != CannotTell {
+		return served
 	}
-	percona := r.schema(names.PostgresAPIVersion, names.PostgresSmallKind)
-	if percona != NotServed {
-		return percona
-	}
-	return tell(percona, r.schema(xr.APIVersion, xr.Kind))
+	return tell(r.crd(names.PostgresCRD), r.crd(xr.CRD()))
 }
 
-// tell returns whether Percona's kinds are served, from what is known of them and
-// of the XR's own kind.
-func tell(percona, own Served) Served {
+// KindServed reports whether objects of a kind can be composed, CannotTell with a
+// Crossplane before v2.2. As with PerconaServed, a preview serves every kind.
+func (r *Reader) KindServed(xr XR, apiVersion, kind string) Served {
+	if !slices.Contains(r.req.GetMeta().GetCapabilities(), fnv1.Capability_CAPABILITY_REQUIRED_SCHEMAS) {
+		return CannotTell
+	}
+	served := r.schema(apiVersion, kind)
+	if served != NotServed {
+		return served
+	}
+	return tell(served, r.schema(xr.APIVersion, xr.Kind))
+}
+
+// tell returns whether a kind is served, from what is known of it and of the XR's
+// own kind.
+func tell(kind, own Served) Served {
 	switch {
-	case percona == ServedUnknown || own == ServedUnknown:
+	case kind == ServedUnknown || own == ServedUnknown:
 		return ServedUnknown
-	case percona == NotServed && own == IsServed:
+	case kind == NotServed && own == IsServed:
 		return NotServed
 	}
 	return IsServed

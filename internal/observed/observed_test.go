@@ -298,3 +298,21 @@ func TestPerconaServedBySchema(t *testing.T) {
 		})
 	}
 }
+
+// TestKindServed: a Crossplane without the capability is not asked, and says nothing.
+func TestKindServed(t *testing.T) {
+	r := NewReader(request(t, namespaced, nil, nil))
+	if got := r.KindServed(r.XR(), "monitoring.coreos.com/v1", "ServiceMonitor"); got != CannotTell || r.Requirements() != nil || r.Pending() {
+		t.Errorf("KindServed(...) of a Crossplane without schemas: want CannotTell and nothing asked, got %v and %v", got, r.Requirements())
+	}
+	req := request(t, namespaced, nil, nil)
+	req.Meta = &fnv1.RequestMeta{Capabilities: []fnv1.Capability{fnv1.Capability_CAPABILITY_REQUIRED_SCHEMAS}}
+	r = NewReader(req)
+	if got := r.KindServed(r.XR(), "monitoring.coreos.com/v1", "ServiceMonitor"); got != ServedUnknown || !r.Pending() {
+		t.Errorf("KindServed(...): want it asked, got %v", got)
+	}
+	want := &fnv1.SchemaSelector{ApiVersion: "monitoring.coreos.com/v1", Kind: "ServiceMonitor"}
+	if diff := cmp.Diff(want, r.Requirements().GetSchemas()["ServiceMonitor"], protocmp.Transform()); diff != "" {
+		t.Errorf("Requirements(): -want, +got:\n%s", diff)
+	}
+}

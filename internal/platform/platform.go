@@ -19,6 +19,9 @@ type Settings struct {
 	Defaults  observed.Object
 	Namespace string
 	TTL       time.Duration
+	// ServiceMonitors is whether ServiceMonitors may be composed, nil for what
+	// Crossplane tells.
+	ServiceMonitors *bool
 }
 
 // Read reads the Input of a request. Every field is optional, and one that is
@@ -53,6 +56,7 @@ func Read(in observed.Object, ttl time.Duration) (Settings, field.ErrorList) {
 		}
 		s.TTL = d
 	}
+	s.ServiceMonitors = i.ServiceMonitors
 	if s.Namespace = i.Namespace; s.Namespace != "" {
 		for _, msg := range validation.IsDNS1123Label(s.Namespace) {
 			errs = append(errs, field.Invalid(root.Child("namespace"), s.Namespace, msg))

@@ -94,6 +94,9 @@ type Server struct {
 	// AdminFingerprint is that of the administrator's password.
 	AdminFingerprint string   `json:"adminFingerprint,omitempty"`
 	Metrics          *Metrics `json:"metrics,omitempty"`
+	// DatabasePort is the port of an external database that the NetworkPolicy opens; 0
+	// where it opens none.
+	DatabasePort int32 `json:"databasePort,omitempty"`
 }
 
 // Complete fills in what the first format of the record lacks: it is what the live

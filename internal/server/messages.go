@@ -12,6 +12,7 @@ const (
 	pathJWT     = "identity.jwt.secretRef"
 	pathAdmin   = "identity.admin.passwordSecretRef"
 	pathToken   = "metrics.bearerTokenSecret"
+	pathMonitor = "metrics.serviceMonitor"
 	pathSwitch  = "database.confirmSwitch"
 	pathRemoval = "percona.backup.confirmRemoval"
 )

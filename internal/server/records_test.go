@@ -414,11 +414,10 @@ func TestWarnings(t *testing.T) {
 		"Username":       {reason: "the server does not read it", call: call{spec: `{identity: {admin: {username: root}}}`}, want: []string{"spec.identity.admin.username: root is ignored: the server's first administrator is always admin"}},
 		"Unbuilt": {
 			reason: "what is not built yet is named",
-			call:   call{spec: `{metrics: {enabled: true, serviceMonitor: {enabled: true}}, adapterDiscovery: {pollingInterval: 30s}, snapshotPolicies: [{share: /a, interval: 1h}]}`},
+			call:   call{spec: `{adapterDiscovery: {pollingInterval: 30s}, snapshotPolicies: [{share: /a, interval: 1h}]}`},
 			want: []string{
 				"spec.adapterDiscovery: is ignored: the Services for NFS and SMB are always composed",
 				"spec.snapshotPolicies: is not supported yet and is ignored: set the policies with dfsctl",
-				"spec.metrics.serviceMonitor: is not supported yet and is ignored: have Prometheus scrape the Service files-metrics",
 			},
 		},
 		"Unknown": {reason: "an API server that keeps unknown fields keeps typos", call: call{spec: `{imge: x}`}, want: []string{"spec.imge: is not a field of a DittoServer and is ignored; check for typos"}},

@@ -87,6 +87,8 @@ func (h *holder) all() {
 		h.s.Connection.WaitImage = h.s.Cluster.Image
 	}
 	h.adminOfEarlierServer()
+	h.network()
+	h.monitor()
 	h.record()
 }
 
@@ -168,5 +170,6 @@ func (h *holder) record() {
 	if m := h.s.Metrics; m.Enabled {
 		r.Server.Metrics = &record.Metrics{Port: m.Port, Path: m.Path, Token: m.Token}
 	}
+	r.Server.DatabasePort = h.s.Network.DatabasePort
 	h.s.Record = r
 }

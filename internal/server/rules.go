@@ -42,7 +42,10 @@ var (
 	regionPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*$`)
 	endpointPattern   = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 	repoPathPattern   = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
-	confirmPattern    = regexp.MustCompile(`^(sqlite|external|percona)(/.+)?$`)
+	// prometheusDuration is that of the ServiceMonitor's schema.
+	// Source: prometheus-operator v0.89.0 pkg/apis/monitoring/v1/types.go, Duration.
+	prometheusDuration = regexp.MustCompile(`^(0|([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$`)
+	confirmPattern     = regexp.MustCompile(`^(sqlite|external|percona)(/.+)?$`)
 )
 
 func (v *validator) objectName(path, name string) {

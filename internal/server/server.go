@@ -34,6 +34,7 @@ type Server struct {
 	AdapterService Exposure
 	Logging        Logging
 	Metrics        Metrics
+	Network        Network
 
 	// Current is the database that the server runs on, Target the one that it is
 	// asked to run on. They differ while a confirmed switch awaits the database that
@@ -122,6 +123,15 @@ type Metrics struct {
 	Path    string
 	// Token is what a scraper has to show; the zero SecretKey for nothing.
 	Token record.SecretKey
+	// Monitor is nil if there is to be no ServiceMonitor.
+	Monitor *Monitor
+}
+
+// A Monitor is how the Prometheus operator has the metrics scraped.
+type Monitor struct {
+	// Interval is empty for that of Prometheus.
+	Interval string
+	Labels   map[string]string
 }
 
 // A Value is a value of a connection: the value itself, or a reference to a key of

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -36,6 +37,7 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	v.services()
 	v.logging()
 	v.metrics()
+	v.network()
 	v.database()
 	if p := spec.Percona; p != nil && p.Enabled {
 		v.s.Cluster = v.cluster(*p)
@@ -233,9 +235,18 @@ func (v *validator) metrics() {
 	if ref := m.BearerTokenSecret; ref != nil {
 		v.s.Metrics.Token = v.secretRef(pathToken, ref, "")
 	}
-	if m.ServiceMonitor != nil && m.ServiceMonitor.Enabled {
-		v.warn("metrics.serviceMonitor", "is not supported yet and is ignored: have Prometheus scrape the Service %s%s", v.s.Name, names.MetricsSuffix)
+	if sm := m.ServiceMonitor; sm != nil && sm.Enabled {
+		v.s.Metrics.Monitor = v.monitor(*sm)
 	}
+}
+
+// monitor decides what the ServiceMonitor is to be.
+func (v *validator) monitor(spec v1alpha1.ServiceMonitorSpec) *Monitor {
+	if !prometheusDuration.MatchString(spec.Interval) {
+		v.invalid(pathMonitor+".interval", spec.Interval, "must be a duration of Prometheus, such as 30s or 1m30s")
+	}
+	v.errs = append(v.errs, metav1validation.ValidateLabels(spec.Labels, v.spec.Path(pathMonitor+".labels"))...)
+	return &Monitor{Interval: spec.Interval, Labels: spec.Labels}
 }
 
 // database decides which database the spec asks for.

@@ -119,6 +119,10 @@ type Ask struct {
 	// something of backups.
 	Percona bool
 	Backups bool
+	// Monitor is true if the spec asks for a ServiceMonitor. MonitorsServed is what
+	// the platform says of that kind, nil for nothing.
+	Monitor        bool
+	MonitorsServed *bool
 	// Database is the kind of database that the spec asks for.
 	Database record.DatabaseKind
 	// Secrets are those that the spec names.
@@ -134,6 +138,8 @@ type World struct {
 	Secrets map[string]Secret
 	// Percona is whether the cluster knows PerconaPGClusters.
 	Percona observed.Served
+	// Monitors is whether it knows ServiceMonitors, where one is asked for.
+	Monitors observed.Served
 	// Record is what was chosen. Without a record it is what the live objects say;
 	// Recorded is whether the server's part is a record.
 	Record   record.Record
@@ -191,9 +197,10 @@ func Read(r *observed.Reader, xr observed.XR, id Identity, ask Ask) World {
 		Objects: make(map[names.Resource]Existing, len(ask.Refs)),
 		Secrets: make(map[string]Secret, len(ask.Secrets)),
 	}}
+	b.readMonitors(ask)
 	for _, ref := range ask.Refs {
 		if !ofDatabase(ref) {
-			b.Objects[ref.Resource] = b.find(ref, !ask.Unasked[ref.Resource])
+			b.Objects[ref.Resource] = b.find(ref, b.asked(ref.Resource, ask))
 		}
 	}
 	b.readRecord()
@@ -220,6 +227,29 @@ type builder struct {
 // PerconaPGCluster.
 func ofDatabase(ref names.Ref) bool {
 	return ref.Resource == names.Postgres || ref.Resource == names.BackupCredentials
+}
+
+// readMonitors finds out whether a ServiceMonitor can be composed: to compose or to ask
+// for one where the kind is not served fails everything else, and so does asking a
+// cluster in which Crossplane may not read them.
+func (b *builder) readMonitors(ask Ask) {
+	switch {
+	case !ask.Monitor:
+	case ask.MonitorsServed != nil && !*ask.MonitorsServed:
+		b.Monitors = observed.SwitchedOff
+	case b.r.Composed(names.ServiceMonitor).Exists():
+		b.Monitors = observed.IsServed
+	default:
+		b.Monitors = b.r.KindServed(b.XR, names.MonitoringV1, names.ServiceMonitorKind)
+		if b.Monitors == observed.CannotTell && ask.MonitorsServed != nil {
+			b.Monitors = observed.IsServed
+		}
+	}
+}
+
+// asked reports whether an object is looked for.
+func (b *builder) asked(res names.Resource, ask Ask) bool {
+	return !ask.Unasked[res] && (res != names.ServiceMonitor || b.Monitors == observed.IsServed)
 }
 
 // readDatabase looks for the objects of the PerconaPGCluster where there may be

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
@@ -36,13 +37,12 @@ func reference(server, input *extv1.JSONSchemaProps) []byte {
 	for _, f := range fields(reflect.TypeFor[v1beta1.Input]()) {
 		p := input.Properties[f.name]
 
-		if f.name == "defaults" {
+		switch f.name {
+		case "defaults":
 			row(b, f.name, "a partial [spec](#spec)", p.Description, true)
-
-			continue
+		default:
+			row(b, f.name, typeName(p, f.typ), p.Description, true)
 		}
-
-		row(b, f.name, typeName(p, f.typ), p.Description, true)
 	}
 
 	return b.Bytes()
@@ -139,9 +139,10 @@ func anchor(heading string) string {
 
 // links to the documentation of Kubernetes' types.
 var links = map[reflect.Type]string{ //nolint:gochecknoglobals // A constant.
-	reflect.TypeFor[corev1.ResourceRequirements](): "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#resources",
-	reflect.TypeFor[corev1.SecurityContext]():      "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context-1",
-	reflect.TypeFor[corev1.PodSecurityContext]():   "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context",
+	reflect.TypeFor[corev1.ResourceRequirements]():    "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#resources",
+	reflect.TypeFor[corev1.SecurityContext]():         "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context-1",
+	reflect.TypeFor[corev1.PodSecurityContext]():      "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context",
+	reflect.TypeFor[networkingv1.NetworkPolicyPeer](): "https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/#NetworkPolicySpec",
 }
 
 // typeName returns what a field takes, in a reader's words.
@@ -151,6 +152,8 @@ func typeName(s extv1.JSONSchemaProps, t reflect.Type) string {
 		return "Secret: `name`, `key`"
 	case e == reflect.TypeFor[corev1.LocalObjectReference]():
 		return "Secret: `name`"
+	case links[e] != "" && s.Type == "array":
+		return "list of [" + e.Name() + "s](" + links[e] + ")"
 	case links[e] != "":
 		return "[" + e.Name() + "](" + links[e] + ")"
 	case s.Type == "array":

@@ -20,9 +20,11 @@ import (
 	"testing"
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"google.golang.org/protobuf/types/known/structpb"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	psapi "k8s.io/pod-security-admission/api"
@@ -119,6 +121,18 @@ logging: {level: debug, format: text, output: /tmp/ditto.log}
 adapterDiscovery: {pollingInterval: 30s}
 snapshotPolicies: [{share: /a, interval: 6h}]
 metrics: {enabled: true, port: 9090}`,
+	"Networks": `
+storage: {metadataSize: 10Gi}
+percona: {enabled: true}
+metrics: {enabled: true, serviceMonitor: {enabled: true, interval: 30s, labels: {release: prometheus}}}
+networkPolicy:
+  enabled: true
+  ingress:
+    api: [{namespaceSelector: {matchLabels: {a: b}}}]
+    adapters: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]
+    metrics: [{podSelector: {matchExpressions: [{key: a, operator: Exists}]}}]
+  egress: Restricted
+  egressTo: {dns: [{ipBlock: {cidr: "fd00::/8"}}], s3: [{ipBlock: {cidr: 10.0.0.0/8}}], s3Port: 9000}`,
 	"ExternalDatabase": `
 storage: {metadataSize: 10Gi}
 database: {type: postgres, postgresSecretRef: {name: external-db, key: any}}`,
@@ -286,6 +300,7 @@ func Examples(t testing.TB, root string) map[string]Example {
 func World(fn render.Function, xr *unstructured.Unstructured, input *structpb.Struct) *lifecycle.World {
 	w := lifecycle.New(fn, xr, input)
 	w.InstallOperator()
+	w.InstallPrometheus()
 	w.Put(&unstructured.Unstructured{Object: object{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
 		"metadata": object{"name": strings.ToLower(xr.GetKind()) + "s.dittofs.dittofs.com"},
@@ -389,6 +404,7 @@ func problems(r *fnv1.Resource, percona *apiserver.Judge) []string {
 	}
 	kinds := map[string]any{
 		"StatefulSet": &appsv1.StatefulSet{}, "Service": &corev1.Service{}, "ConfigMap": &corev1.ConfigMap{}, "Secret": &corev1.Secret{},
+		"NetworkPolicy": &networkingv1.NetworkPolicy{}, "ServiceMonitor": &monitoringv1.ServiceMonitor{},
 	}
 	typed, ok := kinds[kind]
 	if !ok {

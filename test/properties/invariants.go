@@ -136,7 +136,7 @@ func (l *life) nothingDropped(before map[key]object, a *lifecycle.Answer) error 
 			continue
 		}
 		switch name {
-		case "jwt", "admin", "backup-credentials", "postgres", "metrics":
+		case "jwt", "admin", "backup-credentials", "postgres", "metrics", "service-monitor", "network-policy", "network-policy-nfs", "network-policy-smb":
 			// Only where the spec wants them.
 			continue
 		}
@@ -148,7 +148,15 @@ func (l *life) nothingDropped(before map[key]object, a *lifecycle.Answer) error 
 // unwanted reports whether an object is kept only while the spec asks for it, and
 // the spec does not.
 func (l *life) unwanted(resource string) bool {
-	return resource == "metrics" && !isTrue(l.merged(), "metrics", "enabled")
+	switch resource {
+	case "metrics":
+		return !isTrue(l.merged(), "metrics", "enabled")
+	case "service-monitor":
+		return !isTrue(l.merged(), "metrics", "enabled") || !isTrue(l.merged(), "metrics", "serviceMonitor", "enabled")
+	case "network-policy", "network-policy-nfs", "network-policy-smb":
+		return !isTrue(l.merged(), "networkPolicy", "enabled")
+	}
+	return false
 }
 
 // nothingTaken: what is somebody else's is not composed, nor what is on its way

@@ -48,6 +48,10 @@ const (
 	api      = "service/files-api"
 	headless = "service/files-headless"
 	metrics  = "service/files-metrics"
+
+	policy    = "networkpolicy/files-baseline"
+	policyNFS = "networkpolicy/files-adapter-nfs"
+	policySMB = "networkpolicy/files-adapter-smb"
 )
 
 // A group of edits is for a server of its own.
@@ -84,13 +88,24 @@ var edits = map[string]group{
 	"metrics": {e2e.WithSQLite, []edit{
 		{edit: `{"metrics": {"enabled": true}}`, undo: `{"metrics": null}`, changes: []string{config, metrics, pod}},
 		{edit: `{"metrics": {"enabled": true, "bearerTokenSecret": {"name": "mine", "key": "nothing"}}}`, undo: `{"metrics": null}`, held: []string{"spec.metrics.bearerTokenSecret", "Secret mine has no key nothing"}},
-		{edit: `{"metrics": {"enabled": true, "serviceMonitor": {"enabled": true}}}`, undo: `{"metrics": null}`, changes: []string{config, metrics, pod}, warned: []string{"spec.metrics.serviceMonitor"}},
+		// The Prometheus operator is not installed: TestServiceMonitor.
+		{edit: `{"metrics": {"enabled": true, "serviceMonitor": {"enabled": true, "interval": "30s", "labels": {"a": "b"}}}}`, undo: `{"metrics": null}`, changes: []string{config, metrics, pod}, warned: []string{"spec.metrics.serviceMonitor"}},
 	}},
 	"metrics that are on": {`{storage: {metadataSize: 1Gi}, metrics: {enabled: true}}`, []edit{
 		// The annotations of the Service are not seen here.
 		{edit: `{"metrics": {"path": "/m"}}`, undo: `{"metrics": {"path": null}}`, changes: []string{config, pod}},
 		{edit: `{"metrics": {"port": 9091}}`, undo: `{"metrics": {"port": null}}`, changes: []string{config, metrics, pod}},
 		{edit: `{"metrics": {"bearerTokenSecret": {"name": "mine", "key": "token"}}}`, undo: `{"metrics": {"bearerTokenSecret": null}}`, changes: []string{config, pod}},
+	}},
+	"network policy": {e2e.WithSQLite, []edit{
+		{edit: `{"networkPolicy": {"enabled": true}}`, undo: `{"networkPolicy": null}`, changes: []string{policyNFS, policySMB, policy}},
+		{edit: `{"networkPolicy": {"egress": "Restricted", "ingress": {"api": [{}]}}}`, undo: `{"networkPolicy": null}`},
+		{edit: `{"networkPolicy": {"enabled": true, "ingress": {"api": [{"ipBlock": {"cidr": "10.0.0.1"}}]}}}`, undo: `{"networkPolicy": null}`, refused: []string{"spec.networkPolicy.ingress.api[0].ipBlock.cidr"}},
+	}},
+	"a network policy that is on": {`{storage: {metadataSize: 1Gi}, metrics: {enabled: true}, networkPolicy: {enabled: true, egress: Restricted}}`, []edit{
+		{edit: `{"networkPolicy": {"ingress": {"api": [{"podSelector": {}}], "metrics": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]}}}`, undo: `{"networkPolicy": {"ingress": null}}`, changes: []string{policy}},
+		{edit: `{"networkPolicy": {"ingress": {"adapters": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}}}`, undo: `{"networkPolicy": {"ingress": null}}`, changes: []string{policyNFS, policySMB}},
+		{edit: `{"networkPolicy": {"egressTo": {"dns": [{"ipBlock": {"cidr": "10.0.0.10/32"}}], "database": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "s3": [{"ipBlock": {"cidr": "10.0.0.2/32"}}], "s3Port": 9000}}}`, undo: `{"networkPolicy": {"egressTo": null}}`, changes: []string{policy}},
 	}},
 	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
@@ -210,7 +225,7 @@ func TestEveryFieldIsEdited(t *testing.T) {
 
 	// What is handed on, refused or ignored as a whole. The names and keys of
 	// Secrets are one thing each, and optional is nothing.
-	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.ldap|identity\.kerberos|metrics\.serviceMonitor)\.|\.optional$`)
+	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.ldap|identity\.kerberos)\.|\.optional$`)
 	versions, _ := e2e.Cluster(t).Get("customresourcedefinition", "dittoservers.dittofs.dittofs.com").Value("spec", "versions").([]any)
 	properties := []string{"schema", "openAPIV3Schema", "properties", "spec"}
 	schema, ok, err := unstructured.NestedMap(versions[0].(map[string]any), properties...)

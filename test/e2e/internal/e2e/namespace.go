@@ -53,6 +53,7 @@ func resourceOf(kind string) (schema.GroupVersionResource, error) {
 		"compositeresourcedefinition": {Group: "apiextensions.crossplane.io", Version: "v2", Resource: "compositeresourcedefinitions"},
 		"composition":                 {Group: "apiextensions.crossplane.io", Version: "v1", Resource: "compositions"},
 		"networkpolicy":               {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+		"servicemonitor":              {Group: "monitoring.coreos.com", Version: "v1", Resource: "servicemonitors"},
 	}[kind]
 	if !ok {
 		return gvr, fmt.Errorf("tests do not know the kind %s", kind)

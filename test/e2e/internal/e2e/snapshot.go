@@ -30,6 +30,9 @@ var composed = []struct{ kind, suffix string }{
 	{"service", "-adapter-nfs"},
 	{"service", "-adapter-smb"},
 	{"service", "-metrics"},
+	{"networkpolicy", "-baseline"},
+	{"networkpolicy", "-adapter-nfs"},
+	{"networkpolicy", "-adapter-smb"},
 }
 
 // Snapshot of a server.
