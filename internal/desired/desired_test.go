@@ -143,7 +143,7 @@ func (c call) world(req *fnv1.RunFunctionRequest) world.World {
 	s := c.server
 	r := observed.NewReader(req)
 	return world.Read(r, r.XR(), world.Identity{Name: "files", Namespace: "default"}, world.Ask{
-		Refs:     kinds.Refs("files"),
+		Refs: kinds.Refs("files"),
 		Unasked: map[names.Resource]bool{
 			names.Metrics: !s.Metrics.Enabled, names.ServiceMonitor: s.Metrics.Monitor == nil,
 			names.NetworkPolicy: !s.Network.Enabled, names.NetworkPolicyNFS: !s.Network.Enabled, names.NetworkPolicySMB: !s.Network.Enabled,
