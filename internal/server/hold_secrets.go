@@ -111,10 +111,10 @@ func (h *holder) lacksAdmin() bool {
 	return true
 }
 
-// frozen reports whether a server runs whose pod could not start again, for want of
-// a Secret.
+// frozen reports whether a server has a pod that could not start again, for want of a
+// Secret. It may not be ready for the moment.
 func (h *holder) frozen() bool {
-	if h.live.Int("status", "readyReplicas") == 0 {
+	if !h.started() || h.live.Int("status", "replicas") == 0 {
 		return false
 	}
 	admin, token := h.s.Admin, h.s.Metrics.Token

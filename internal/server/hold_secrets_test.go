@@ -290,6 +290,14 @@ func TestFrozen(t *testing.T) {
 			}
 			wantWarned(t, tc.reason, res, warned...)
 			h.others["Secret/"+tc.name] = whole[tc.name]
+			if tc.frozen {
+				h.live[names.Server]["status"] = map[string]any{"replicas": 1.0}
+				h.others["Secret/"+tc.name] = tc.secret
+				if !h.apply(edited).Server.Frozen {
+					t.Errorf("%s: want it kept while it is not ready", tc.reason)
+				}
+				h.others["Secret/"+tc.name] = whole[tc.name]
+			}
 			if h.apply(edited).Server.Frozen {
 				t.Errorf("%s: want the edit applied once the Secret is whole", tc.reason)
 			}
