@@ -258,23 +258,26 @@ type ControlPlaneAPIConfig struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port *int32 `json:"port,omitempty"`
 
-	// TLS says that clients in the cluster reach the API over https, be it from the
-	// server itself (certSecretName) or from a mesh in front of it. Not supported yet:
-	// true is refused. Default: false, plain http.
+	// TLS says that clients reach the API over https, which something in front of the
+	// server speaks, such as a mesh: status.endpoints.api says https, and the server itself
+	// does not change. For the server's own TLS set certSecretName, which is enough.
+	// Default: false.
 	// +optional
 	TLS bool `json:"tls,omitempty"`
 
-	// CertSecretName is the Secret of type kubernetes.io/tls (keys tls.crt and tls.key)
-	// with which the server serves the API over https. Not supported yet: a name is
-	// refused. Default: none, the server speaks plain http.
+	// CertSecretName is the Secret of type kubernetes.io/tls (keys tls.crt and tls.key),
+	// such as cert-manager's, with which the server serves the API over https, from TLS 1.2
+	// on. A renewed certificate is served a minute or two later, without a restart. Metrics
+	// stay on plain http. Default: none, the server speaks plain http.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	CertSecretName string `json:"certSecretName,omitempty"`
 
 	// ClientCASecretName is the Secret whose key ca.crt holds the authorities of client
-	// certificates. With it a client needs a certificate to be heard (mutual TLS). It
-	// needs certSecretName. Not supported yet: a name is refused. Default: none, clients
-	// need no certificate.
+	// certificates. With it a client needs a certificate to be heard (mutual TLS), and the
+	// kubelet, which has none, only sees whether the port is open. It needs certSecretName,
+	// and may be the same Secret. A change restarts the server. Default: none, clients need
+	// no certificate.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ClientCASecretName string `json:"clientCASecretName,omitempty"`

@@ -40,6 +40,8 @@ func perconaSources() sources {
 		credentials: secretOf("host", "h", "port", "p", "dbname", "d", "user", "u", "password", "w", "uri", "x", "verifier", "v"),
 		clusterCA:   secretOf("ca.crt", "c", "tls.crt", "t"),
 		"scrape":    secretOf("token", "s"),
+		"api":       secretOf("tls.crt", "c", "tls.key", "k"),
+		"clients":   secretOf("ca.crt", "a"),
 	}}
 }
 
@@ -113,9 +115,12 @@ func TestChecksumsRollForTheirSourceOnly(t *testing.T) {
 		"ExternalPortOptional": {reason: "one that may be missing is a change", server: resolved(onExternal, mayLackPort), before: external(), change: func(s *sources) {
 			s.secrets["pg"] = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "ca.crt", "c")
 		}, want: []string{"database"}},
-		"Token":      {reason: "the metrics' token is read at the start", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "S") }, want: []string{"metrics-token"}},
-		"TokenOther": {reason: "another key of its Secret is not read", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "s", "other", "x") }},
-		"TokenGone":  {reason: "a token that goes keeps its last checksum", server: resolved(withToken), change: func(s *sources) { delete(s.secrets, "scrape") }},
+		"Token":        {reason: "the metrics' token is read at the start", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "S") }, want: []string{"metrics-token"}},
+		"TokenOther":   {reason: "another key of its Secret is not read", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "s", "other", "x") }},
+		"TokenGone":    {reason: "a token that goes keeps its last checksum", server: resolved(withToken), change: func(s *sources) { delete(s.secrets, "scrape") }},
+		"APICert":      {reason: "the server reads its certificate again by itself", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["api"] = secretOf("tls.crt", "C", "tls.key", "K") }},
+		"ClientCA":     {reason: "the authorities of clients are read at the start", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["clients"] = secretOf("ca.crt", "A") }, want: []string{"client-ca"}},
+		"ClientCAGone": {reason: "authorities that go keep their last checksum", server: resolved(withMutualTLS), change: func(s *sources) { delete(s.secrets, "clients") }},
 		"FixedName": {reason: "a name that is not read rolls nothing", server: resolved(fixedName), change: func(s *sources) {
 			s.secrets[credentials] = secretOf("host", "h", "port", "p", "dbname", "theirs", "user", "u", "password", "w", "uri", "theirs")
 		}},
@@ -195,6 +200,9 @@ func (src sources) plain(s *server.Server) map[string]string {
 	if c.CASecret != "" {
 		out["ca"] = of(c.CASecret, "ca.crt")
 	}
+	if s.TLS.ClientCA != "" {
+		out["client-ca"] = of("clients", "ca.crt")
+	}
 	if s.Metrics.Token.Name != "" {
 		out["metrics-token"] = of("scrape", "token")
 	}
@@ -239,6 +247,8 @@ func TestChecksumSources(t *testing.T) {
 		"External":     {reason: "credentials and CA of one Secret", server: resolved(onExternal), want: []string{"ca", "config", "database", "jwt"}},
 		"Metrics":      {reason: "metrics that anybody may read have no token", server: resolved(withMetrics), want: []string{"ca", "config", "database", "jwt"}},
 		"MetricsToken": {reason: "a token is read at the start", server: resolved(withToken), want: []string{"ca", "config", "database", "jwt", "metrics-token"}},
+		"TLS":          {reason: "a certificate is none", server: resolved(withTLS), want: []string{"ca", "config", "database", "jwt"}},
+		"MutualTLS":    {reason: "the authorities of clients are one", server: resolved(withMutualTLS), want: []string{"ca", "client-ca", "config", "database", "jwt"}},
 		"ExternalNoCA": {reason: "a CA only where there is one", server: resolved(onExternal, withoutCA), want: []string{"config", "database", "jwt"}},
 	}
 	for name, tc := range cases {

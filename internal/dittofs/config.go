@@ -1,8 +1,6 @@
 package dittofs
 
 import (
-	"maps"
-
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	yaml "sigs.k8s.io/yaml/goyaml.v2"
@@ -24,13 +22,27 @@ const (
 // Source: dittofs v0.29.0 pkg/config.
 type section map[string]any
 
+// merge adds the sections of o. What both have as a section is merged; anything else
+// is o's.
+func (s section) merge(o section) {
+	for k, v := range o {
+		into, ok := s[k].(section)
+		from, also := v.(section)
+		if ok && also {
+			into.merge(from)
+			continue
+		}
+		s[k] = v
+	}
+}
+
 // Config returns the server's config.yaml: the sections of its parts, in the order
 // of their names. A change of what this makes of an unchanged spec restarts every
 // server there is.
 func Config(s *server.Server) (string, error) {
 	c := section{}
 	for _, p := range parts(s) {
-		maps.Copy(c, p.config)
+		c.merge(p.config)
 	}
 	b, err := yaml.Marshal(c)
 	return string(b), errors.Wrap(err, "cannot render config.yaml")

@@ -23,6 +23,8 @@ func TestConfigIsFrozen(t *testing.T) {
 			s.Logging = server.Logging{Level: "DEBUG", Format: "text", Output: "/data/controlplane/dfs.log"}
 			s.JWT.AccessDuration, s.JWT.RefreshDuration = "5m", "24h"
 		}),
+		"tls":  resolved(onSQLite, withTLS),
+		"mtls": resolved(onSQLite, withMutualTLS),
 	}
 	for name, s := range cases {
 		t.Run(name, func(t *testing.T) {

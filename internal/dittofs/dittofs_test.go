@@ -100,6 +100,13 @@ func withToken(s *server.Server) {
 	s.Metrics.Token = record.SecretKey{Name: "scrape", Key: "token"}
 }
 
+func withTLS(s *server.Server) { s.TLS.Cert = "api" }
+
+func withMutualTLS(s *server.Server) {
+	withTLS(s)
+	s.TLS.ClientCA = "clients"
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	file := filepath.Join("testdata", name)

@@ -46,6 +46,9 @@ func parts(s *server.Server) []part {
 	if s.Metrics.Enabled {
 		out = append(out, metrics(s))
 	}
+	if s.TLS.Cert != "" {
+		out = append(out, apiTLS(s))
+	}
 	return out
 }
 

@@ -16,6 +16,7 @@ const (
 	SourceCA           = "ca"
 	SourceJWT          = "jwt"
 	SourceMetricsToken = "metrics-token"
+	SourceClientCA     = "client-ca"
 )
 
 // Checksums returns the checksums of what the server reads at its start and never

@@ -120,12 +120,26 @@ func container(s *server.Server) corev1.Container {
 
 func probe(s *server.Server, path string, delay, period, failures int32) *corev1.Probe {
 	return &corev1.Probe{
-		ProbeHandler:        corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(s.APIPort)}},
+		ProbeHandler:        probeHandler(s, path),
 		InitialDelaySeconds: delay,
 		PeriodSeconds:       period,
 		TimeoutSeconds:      5,
 		FailureThreshold:    failures,
 	}
+}
+
+// probeHandler returns how health is asked for. The kubelet accepts any certificate
+// and has none of its own, so a server that asks for one is only connected to.
+func probeHandler(s *server.Server, path string) corev1.ProbeHandler {
+	port := intstr.FromInt32(s.APIPort)
+	if s.TLS.ClientCA != "" {
+		return corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: port}}
+	}
+	get := &corev1.HTTPGetAction{Path: path, Port: port}
+	if s.TLS.Cert != "" {
+		get.Scheme = corev1.URISchemeHTTPS
+	}
+	return corev1.ProbeHandler{HTTPGet: get}
 }
 
 // claims returns the claim templates of a new StatefulSet. Those of a live one are

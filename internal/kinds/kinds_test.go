@@ -254,6 +254,7 @@ func TestAsk(t *testing.T) {
 		"NoPercona":  {reason: "backups that may be held, of a cluster that may be kept", spec: specs["no percona"], want: want{unasked: optional, backups: true, database: record.SQLite, secrets: []string{"s3"}}},
 		"External":   {reason: "the Secret of a database", spec: specs["external"], want: want{unasked: optional, database: record.External, secrets: []string{"pg"}}},
 		"OwnSecrets": {reason: "the Secrets that the spec names", spec: specs["own Secrets"], want: want{unasked: optional, database: record.SQLite, secrets: []string{"j", "a"}}},
+		"TLS":        {reason: "certificate and authorities", spec: `{storage: {metadataSize: 1Gi}, controlPlane: {certSecretName: c, clientCASecretName: ca}}`, want: want{unasked: optional, database: record.SQLite, secrets: []string{"c", "ca"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

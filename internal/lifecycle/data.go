@@ -410,6 +410,10 @@ func (w *World) start(sts *unstructured.Unstructured, template map[string]any) P
 	for _, k := range slices.Sorted(maps.Keys(env)) {
 		p.Environment += k + "=" + env[k] + "\n"
 	}
+	if why := refuses(config, w.mounted(ns, spec)); why != "" {
+		p.Blocked = why
+		return p
+	}
 	kind := env["DITTOFS_DATABASE_TYPE"]
 	if kind == "" {
 		kind, _, _ = unstructured.NestedString(config, "database", "type")

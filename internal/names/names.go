@@ -170,6 +170,8 @@ const (
 	VolumeMetadata     = "metadata"
 	VolumeContent      = "content"
 	VolumeControlPlane = "controlplane"
+	VolumeTLS          = "tls-cert"
+	VolumeClientCA     = "tls-client-ca"
 )
 
 // ContainerName is the name of the server's container.

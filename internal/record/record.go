@@ -97,6 +97,7 @@ type Server struct {
 	// DatabasePort is the port of an external database that the NetworkPolicy opens; 0
 	// where it opens none.
 	DatabasePort int32 `json:"databasePort,omitempty"`
+	TLS          *TLS  `json:"tls,omitempty"`
 }
 
 // Complete fills in what the first format of the record lacks: it is what the live
@@ -115,6 +116,13 @@ type Metrics struct {
 	Port  int32     `json:"port"`
 	Path  string    `json:"path"`
 	Token SecretKey `json:"token,omitzero"`
+}
+
+// TLS is the Secrets that a server serves its API over TLS with: that of its
+// certificate, and that of the authorities of client certificates, which may be none.
+type TLS struct {
+	Cert     string `json:"cert"`
+	ClientCA string `json:"clientCA,omitempty"`
 }
 
 // A Cluster is what was chosen for the PerconaPGCluster.

@@ -31,7 +31,20 @@ func OfLive(n string, sts, config observed.Object) *Server {
 		JWT:           reference(env[names.EnvJWTSecret]),
 		Admin:         reference(env[names.EnvAdminPassword]),
 		AdminOptional: optional(env[names.EnvAdminPassword]),
+		TLS:           tlsOf(sts),
 	}
+}
+
+// tlsOf returns the Secrets that the pod's volumes for TLS are of. The volumes have
+// the names that the DittoFS operator gives them.
+func tlsOf(sts observed.Object) *TLS {
+	volume := func(name string) string {
+		return sts.Named(name, "spec", "template", "spec", "volumes").String("secret", "secretName")
+	}
+	if cert := volume(names.VolumeTLS); cert != "" {
+		return &TLS{Cert: cert, ClientCA: volume(names.VolumeClientCA)}
+	}
+	return nil
 }
 
 // Container returns the server's container.

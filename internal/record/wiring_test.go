@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -83,6 +84,11 @@ func TestOfLive(t *testing.T) {
 				Image: "dittofs:1", Database: Database{Kind: SQLite, Path: DefaultSQLitePath},
 				JWT: SecretKey{"j", "k"}, Admin: SecretKey{"a", "p"}, AdminOptional: true,
 			},
+		},
+		"TLS": {
+			reason: "the Secrets of its volumes",
+			server: strings.Replace(server(""), "containers:", "volumes: [{name: config, configMap: {name: c}}, {name: tls-cert, secret: {secretName: api}}, {name: tls-client-ca, secret: {secretName: ca}}], containers:", 1),
+			want:   &Server{Image: "dittofs:1", Database: Database{Kind: SQLite, Path: DefaultSQLitePath}, TLS: &TLS{Cert: "api", ClientCA: "ca"}},
 		},
 	}
 	for name, tc := range cases {

@@ -219,7 +219,7 @@ func (r Report) endpoints() *v1alpha1.EndpointsStatus {
 		return net.JoinHostPort(host, strconv.Itoa(int(port)))
 	}
 	return &v1alpha1.EndpointsStatus{
-		API: "http://" + at(names.API, s.APIPort),
+		API: s.TLS.Scheme() + "://" + at(names.API, s.APIPort),
 		NFS: at(names.NFS, server.NFSPort),
 		SMB: at(names.SMB, server.SMBPort),
 	}

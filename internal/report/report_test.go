@@ -237,6 +237,30 @@ func TestWrite(t *testing.T) {
 				ttl: time.Minute,
 			},
 		},
+		"TLS": {
+			reason: "the server speaks https itself",
+			args:   args{server: resolved(onSQLite, func(s *server.Server) { s.TLS.Cert = "api" }), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Secrets: secrets,
+					Endpoints: &v1alpha1.EndpointsStatus{API: "https://files-api.default.svc:8080", NFS: endpoints.NFS, SMB: endpoints.SMB},
+				},
+				ttl: time.Minute,
+			},
+		},
+		"TLSInFront": {
+			reason: "or something in front of it does",
+			args: args{server: resolved(onSQLite, func(s *server.Server) { s.TLS.InFront = true }), database: pgstate.State{Ready: true}, composed: map[string]string{
+				"server": running, "api": `{status: {loadBalancer: {ingress: [{hostname: api.example.com}]}}}`,
+			}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Secrets: secrets,
+					Endpoints: &v1alpha1.EndpointsStatus{API: "https://api.example.com:8080", NFS: endpoints.NFS, SMB: endpoints.SMB},
+				},
+				ttl: time.Minute,
+			},
+		},
 		"Starting": {
 			reason: "a pod is watched, and the Secrets that it starts with are not",
 			args:   args{server: resolved(onSQLite), database: pgstate.State{Ready: true}, composed: map[string]string{"server": starting}},

@@ -11,6 +11,7 @@ func (h *holder) secrets() {
 	h.jwt()
 	h.admin()
 	h.metricsToken()
+	h.tls()
 }
 
 func (h *holder) jwt() {
@@ -118,7 +119,7 @@ func (h *holder) frozen() bool {
 		return false
 	}
 	admin, token := h.s.Admin, h.s.Metrics.Token
-	return !h.jwtProblem().none() ||
+	return !h.jwtProblem().none() || h.frozenTLS() ||
 		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none() ||
 		token != (record.SecretKey{}) && !h.problem(token, false, "").none() ||
 		h.lacksConnection()

@@ -171,5 +171,8 @@ func (h *holder) record() {
 		r.Server.Metrics = &record.Metrics{Port: m.Port, Path: m.Path, Token: m.Token}
 	}
 	r.Server.DatabasePort = h.s.Network.DatabasePort
+	if t := h.s.TLS; t.Cert != "" {
+		r.Server.TLS = &record.TLS{Cert: t.Cert, ClientCA: t.ClientCA}
+	}
 	h.s.Record = r
 }

@@ -273,16 +273,22 @@ func TestInvalid(t *testing.T) {
 			},
 		},
 
-		// What is not built yet and would be missed.
-		"ControlPlaneTLS": {
-			reason: "a server without the TLS that it was asked for is a downgrade in silence",
-			call:   call{spec: `{controlPlane: {tls: true, certSecretName: c, clientCASecretName: d}}`},
+		// TLS.
+		"TLSNames": {
+			reason: "Secrets have names",
+			call:   call{spec: `{controlPlane: {certSecretName: API, clientCASecretName: a_b}}`},
 			want: []string{
-				`spec.controlPlane.tls: Forbidden: ` + refused,
-				`spec.controlPlane.certSecretName: Forbidden: ` + refused,
-				`spec.controlPlane.clientCASecretName: Forbidden: ` + refused,
+				`spec.controlPlane.certSecretName: Invalid value: "API": ` + rfc1123,
+				`spec.controlPlane.clientCASecretName: Invalid value: "a_b": ` + rfc1123,
 			},
 		},
+		"MutualTLSAlone": {
+			reason: "a server without a certificate cannot ask for one, and TLS in front of it is not its own",
+			call:   call{spec: `{controlPlane: {tls: true}}`, defaults: `{controlPlane: {clientCASecretName: ca}}`},
+			want:   []string{"spec.controlPlane.certSecretName: Required value: the Secret with the server's own certificate: without it the server cannot ask clients for theirs, as input.defaults.controlPlane.clientCASecretName wants"},
+		},
+
+		// What is not built yet and would be missed.
 		"Directories": {
 			reason: "so is one without its directory",
 			call:   call{spec: `{identity: {ldap: {enabled: true}, kerberos: {enabled: true}}}`},
@@ -293,8 +299,8 @@ func TestInvalid(t *testing.T) {
 		},
 		"UnbuiltDefault": {
 			reason: "where the Input says it, the Input is named",
-			call:   call{spec: `{}`, defaults: `{controlPlane: {tls: true}}`},
-			want:   []string{`input.defaults.controlPlane.tls: Forbidden: ` + refused},
+			call:   call{spec: `{}`, defaults: `{identity: {ldap: {enabled: true}}}`},
+			want:   []string{`input.defaults.identity.ldap: Forbidden: ` + refused},
 		},
 
 		// The database.
@@ -424,6 +430,9 @@ func TestValid(t *testing.T) {
 		"PerconaOff":                {reason: "what is off is not looked at", call: call{spec: `{percona: {enabled: false, replicas: 99, storageSize: x, backup: {enabled: true}}}`}},
 		"DisabledDirectories":       {reason: "what is not asked for is not missed", call: call{spec: `{identity: {ldap: {enabled: false, url: "ldaps://x"}, kerberos: {enabled: false}}}`}},
 		"MetricsOff":                {reason: "what is off is not looked at", call: call{spec: `{metrics: {enabled: false, port: 8080, path: x, bearerTokenSecret: {}}}`}},
+		"TLSInFront":                {reason: "something else speaks TLS", call: call{spec: `{controlPlane: {tls: true}}`}},
+		"TLS":                       {reason: "the server itself does", call: call{spec: `{controlPlane: {certSecretName: api}}`}},
+		"MutualTLS":                 {reason: "one Secret may have all", call: call{spec: `{controlPlane: {tls: true, certSecretName: api.tls, clientCASecretName: api.tls}}`}},
 		"ConfirmSwitchByName":       {reason: "a confirmation may name the database itself", call: call{spec: `{database: {confirmSwitch: external/corp-db}}`}},
 		"ConfirmSwitchByPath":       {reason: "a file as well", call: call{spec: `{database: {confirmSwitch: sqlite/data/store/metadata/c.db}}`}},
 		"MetadataDatabase":          {reason: "a second database", call: call{spec: `{percona: {enabled: true, metadataDatabaseName: dittofs-meta}}`}},

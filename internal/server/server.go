@@ -28,6 +28,7 @@ type Server struct {
 	// PodManagement of the StatefulSet, which cannot be changed.
 	PodManagement  appsv1.PodManagementPolicyType
 	APIPort        int32
+	TLS            TLS
 	JWT            JWT
 	Admin          Admin
 	Service        Exposure

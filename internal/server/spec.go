@@ -106,6 +106,9 @@ func (s Spec) Secrets() []string {
 	if m := s.Metrics; m != nil && m.Enabled && m.BearerTokenSecret != nil {
 		out = append(out, m.BearerTokenSecret.Name)
 	}
+	if cp := s.ControlPlane; cp != nil {
+		out = append(out, cp.CertSecretName, cp.ClientCASecretName)
+	}
 	if p := s.Percona; p != nil && p.Backup != nil && p.Backup.CredentialsSecretRef != nil {
 		out = append(out, p.Backup.CredentialsSecretRef.Name)
 	}

@@ -32,6 +32,7 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	v.name()
 	v.notBuiltYet()
 	v.pod()
+	v.tls()
 	v.storage()
 	v.identity()
 	v.services()
@@ -381,17 +382,6 @@ func (v *validator) endpoint(path, value string) string {
 // would be a downgrade in silence, and warns of the rest.
 func (v *validator) notBuiltYet() {
 	spec := v.spec
-	if cp := spec.ControlPlane; cp != nil {
-		if cp.TLS {
-			v.unbuilt("controlPlane.tls")
-		}
-		if cp.CertSecretName != "" {
-			v.unbuilt("controlPlane.certSecretName")
-		}
-		if cp.ClientCASecretName != "" {
-			v.unbuilt("controlPlane.clientCASecretName")
-		}
-	}
 	if id := spec.Identity; id != nil {
 		if id.LDAP != nil && id.LDAP.Enabled {
 			v.unbuilt("identity.ldap")

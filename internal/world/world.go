@@ -298,6 +298,9 @@ func (b *builder) readSecrets(ask Ask) {
 		if s.Metrics != nil {
 			own = append(own, s.Metrics.Token.Name)
 		}
+		if s.TLS != nil {
+			own = append(own, s.TLS.Cert, s.TLS.ClientCA)
+		}
 	}
 	if c := b.Record.Cluster; c != nil {
 		own = append(own, c.BackupSecret)

@@ -32,6 +32,7 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	"github.com/dittofs/function-dittoserver/internal/certtest"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/render"
 	"github.com/dittofs/function-dittoserver/internal/xrdgen/apiserver"
@@ -133,6 +134,12 @@ networkPolicy:
     metrics: [{podSelector: {matchExpressions: [{key: a, operator: Exists}]}}]
   egress: Restricted
   egressTo: {dns: [{ipBlock: {cidr: "fd00::/8"}}], s3: [{ipBlock: {cidr: 10.0.0.0/8}}], s3Port: 9000}`,
+	"OverTLS": `
+storage: {metadataSize: 10Gi}
+controlPlane: {port: 8443, certSecretName: own-cert}`,
+	"OverMutualTLS": `
+storage: {metadataSize: 10Gi}
+controlPlane: {tls: true, certSecretName: own-cert, clientCASecretName: own-cert}`,
 	"ExternalDatabase": `
 storage: {metadataSize: 10Gi}
 database: {type: postgres, postgresSecretRef: {name: external-db, key: any}}`,
@@ -341,6 +348,10 @@ func UserSecrets(xr *unstructured.Unstructured) []*unstructured.Unstructured {
 		"external-db": database, "projects-database": database,
 		"own-jwt":   {"key": Canary + "-jwt-of-thirty-two-characters-"},
 		"own-admin": {"password": Canary + "-admin"}, "archive-admin": {"password": Canary + "-admin"},
+	}
+	cert, key := certtest.Pair("files-api")
+	for _, name := range []string{"own-cert", "secure-api-tls"} {
+		all[name] = map[string]string{"tls.crt": cert, "tls.key": key, "ca.crt": cert}
 	}
 	out := make([]*unstructured.Unstructured, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {

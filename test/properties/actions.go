@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/dittofs/function-dittoserver/internal/certtest"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/test/conformance"
 )
@@ -173,6 +174,13 @@ func (l *life) userSecret(name string) {
 		data = map[string]string{"key": v("jwt")}
 	case "own-admin":
 		data = map[string]string{"password": v("admin")}
+	case "own-cert", "other-cert":
+		data = certificates(l.r)
+	case "own-ca":
+		data["ca.crt"], _ = certtest.Pair(pick(l.r, "a", "b"))
+		if l.chance(15) {
+			data["ca.crt"] = "no certificate"
+		}
 	}
 	l.put(secret(l.ns, name, data))
 }
@@ -492,7 +500,23 @@ func (l *life) rotate() string {
 	}
 }
 
-var userSecrets = []string{"external-db", "other-db", "s3-keys", "own-jwt", "own-admin"} //nolint:gochecknoglobals // A constant.
+// certificates are what a Secret of cert-manager's has, now and then in halves.
+func certificates(r *rand.Rand) map[string]string {
+	name := pick(r, "a", "b", "c")
+	cert, key := certtest.Pair(name)
+	data := map[string]string{"tls.crt": cert, "tls.key": key, "ca.crt": cert}
+	switch r.IntN(8) {
+	case 0:
+		data["tls.crt"], _ = certtest.Pair(name + name)
+	case 1:
+		delete(data, pick(r, "tls.crt", "tls.key", "ca.crt"))
+	case 2:
+		data[pick(r, "tls.crt", "tls.key", "ca.crt")] = pick(r, "no PEM", "\xff\xfe\x00")
+	}
+	return data
+}
+
+var userSecrets = []string{"external-db", "other-db", "s3-keys", "own-jwt", "own-admin", "own-cert", "other-cert", "own-ca"} //nolint:gochecknoglobals // A constant.
 
 func (l *life) userSecretActs() string {
 	name := pick(l.r, userSecrets...)
@@ -538,6 +562,10 @@ func (l *life) externalSecretInTwoSteps() string {
 
 // namesASecretThatIsNotThere refers to a Secret that its user has yet to make.
 func (l *life) namesASecretThatIsNotThere() string {
+	if l.chance(30) {
+		l.editXR(func(spec object) { set(spec, "not-there-yet", "controlPlane", "certSecretName") })
+		return "the spec names a certificate that does not exist"
+	}
 	path := pick(l.r, []string{"identity", "jwt", "secretRef"}, []string{"identity", "admin", "passwordSecretRef"})
 	l.editXR(func(spec object) { set(spec, object{"name": "not-there-yet", "key": "key"}, path...) })
 	return "the spec names a Secret that does not exist: " + strings.Join(path, ".")

@@ -2,6 +2,7 @@ package properties
 
 import (
 	"cmp"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -534,7 +535,7 @@ func (l *life) concern(wired string) string {
 	m := l.merged()
 	of := object{}
 	for _, p := range [][]string{
-		{"image"}, {"resources"}, {"securityContext"}, {"podSecurityContext"}, {"terminationGracePeriodSeconds"}, {"controlPlane", "port"},
+		{"image"}, {"resources"}, {"securityContext"}, {"podSecurityContext"}, {"terminationGracePeriodSeconds"}, {"controlPlane"},
 		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"},
 	} {
 		of[strings.Join(p, ".")] = at(m, p...)
@@ -545,6 +546,11 @@ func (l *life) concern(wired string) string {
 	for _, p := range [][]string{{"identity", "jwt", "secretRef"}, {"identity", "admin", "passwordSecretRef"}, {"metrics", "bearerTokenSecret"}} {
 		ref, _ := at(m, p...).(object)
 		of[strings.Join(p, ".")+" is there"] = ref != nil && l.has(text(ref, "name"), text(ref, "key"))
+	}
+	for _, name := range certificateSecrets {
+		// A renewed certificate restarts nothing, and other authorities do.
+		of[name+" is whole"] = l.hasPair(name)
+		of["authorities of "+name] = l.authorities(name)
 	}
 	of["own-admin is there"] = l.has("own-admin", "password")
 	// A server that has started does not need it any more.
@@ -562,6 +568,24 @@ func (l *life) concern(wired string) string {
 	}
 	b, _ := json.Marshal(of)
 	return string(b)
+}
+
+// certificateSecrets are the Secrets that specs name for TLS.
+var certificateSecrets = []string{"own-cert", "other-cert", "own-ca"} //nolint:gochecknoglobals // A constant.
+
+// hasPair reports whether a Secret has a certificate and its key.
+func (l *life) hasPair(name string) bool {
+	s := l.get(l.secretKey(name))
+	cert, _ := decoded(s, "tls.crt")
+	key, _ := decoded(s, "tls.key")
+	_, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	return err == nil
+}
+
+// authorities returns the authorities of clients that a Secret has.
+func (l *life) authorities(name string) string {
+	ca, _ := decoded(l.get(l.secretKey(name)), "ca.crt")
+	return ca
 }
 
 // remember notes the values of Secrets that can be read, and which confirmations were

@@ -50,6 +50,12 @@ func randomSpec(r *rand.Rand) object {
 	if maybe(20) {
 		s["controlPlane"] = object{"port": pick(r, 8080.0, 9090.0, 443.0)}
 	}
+	if maybe(15) {
+		set(s, pick(r, "own-cert", "other-cert"), "controlPlane", "certSecretName")
+		if maybe(50) {
+			set(s, pick(r, "own-cert", "own-ca"), "controlPlane", "clientCASecretName")
+		}
+	}
 	if maybe(25) {
 		id := object{}
 		if maybe(50) {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/certs"
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
 )
 
@@ -107,6 +108,12 @@ var edits = map[string]group{
 		{edit: `{"networkPolicy": {"ingress": {"adapters": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}}}`, undo: `{"networkPolicy": {"ingress": null}}`, changes: []string{policyNFS, policySMB}},
 		{edit: `{"networkPolicy": {"egressTo": {"dns": [{"ipBlock": {"cidr": "10.0.0.10/32"}}], "database": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "s3": [{"ipBlock": {"cidr": "10.0.0.2/32"}}], "s3Port": 9000}}}`, undo: `{"networkPolicy": {"egressTo": null}}`, changes: []string{policy}},
 	}},
+	"tls": {e2e.WithSQLite, []edit{
+		// Where the API is reached is in the status alone.
+		{edit: `{"controlPlane": {"tls": true}}`, undo: `{"controlPlane": null}`},
+		{edit: `{"controlPlane": {"certSecretName": "tls", "clientCASecretName": "tls"}}`, undo: `{"controlPlane": null}`, changes: []string{config, pod}},
+		{edit: `{"controlPlane": {"certSecretName": "mine"}}`, undo: `{"controlPlane": null}`, held: []string{"spec.controlPlane.certSecretName", "Secret mine has no key tls.crt"}},
+	}},
 	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
 		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
@@ -115,7 +122,7 @@ var edits = map[string]group{
 		{edit: `{"storage": {"metadataSize": "2Gi"}, "replicas": 0}`, undo: `{"storage": {"metadataSize": "1Gi"}, "replicas": null}`, changes: []string{pod}, held: []string{"spec.storage.metadataSize"}},
 	}},
 	"refused": {e2e.WithSQLite, []edit{
-		{edit: `{"controlPlane": {"tls": true, "certSecretName": "mine", "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.tls", "spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName", "remove the field"}},
+		{edit: `{"controlPlane": {"tls": true, "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName"}},
 		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
 		// With something wrong nothing else is applied either.
 		{edit: `{"metrics": {"enabled": true, "port": 8080}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.port", "spec.controlPlane.port"}},
@@ -180,7 +187,7 @@ func TestEdits(t *testing.T) {
 			t.Parallel()
 
 			ns := e2e.NewNamespace(t)
-			ns.Apply(s3Secret + mySecret)
+			ns.Apply(s3Secret + mySecret + tlsSecret(t))
 			ns.Running("files", g.spec)
 			ns.Settle("files")
 			before := ns.Snapshot("files")
@@ -200,6 +207,21 @@ kind: Secret
 metadata: {name: mine}
 stringData: {jwt: "a key of at least thirty-two characters", password: mine, token: mine, AWS_ACCESS_KEY_ID: other, AWS_SECRET_ACCESS_KEY: other}
 `
+
+// tlsSecret is a Secret as cert-manager makes it.
+func tlsSecret(t *testing.T) string {
+	t.Helper()
+
+	ca, err := certs.New("ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := ca.Issue("files-api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("---\napiVersion: v1\nkind: Secret\nmetadata: {name: tls}\nstringData: {ca.crt: %q, tls.crt: %q, tls.key: %q}\n", ca.PEM, cert, key)
+}
 
 // There is an edit of every field that a server has.
 func TestEveryFieldIsEdited(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/binaries"
+	"github.com/dittofs/function-dittoserver/test/e2e/internal/certs"
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/node"
 )
 
@@ -42,18 +43,18 @@ func newS3(dir string) (*s3, error) {
 	}
 
 	for name, host := range map[string]string{"public": publicS3, "private": privateS3} {
-		ca, err := makeAuthority(name)
+		ca, err := certs.New(name)
 		if err != nil {
 			return nil, err
 		}
-		cert, key, err := ca.issue(host)
+		cert, key, err := ca.Issue(host)
 		if err != nil {
 			return nil, err
 		}
 		if name == "private" {
-			privateCA = ca.pem
+			privateCA = ca.PEM
 		}
-		for file, data := range map[string][]byte{name + "-ca.crt": ca.pem, name + ".crt": cert, name + ".key": key} {
+		for file, data := range map[string][]byte{name + "-ca.crt": ca.PEM, name + ".crt": cert, name + ".key": key} {
 			if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
 				return nil, err
 			}

@@ -23,7 +23,7 @@ func TestInitContainer(t *testing.T) {
 	s.waitReady()
 
 	other := newAuthority(t, "another CA")
-	s.setSecret("other-ca", "ca.crt", string(other.pem))
+	s.setSecret("other-ca", "ca.crt", string(other.PEM))
 	s.setSecret("no-ca", "nothing", "x")
 
 	cases := map[string]struct {
@@ -120,7 +120,7 @@ func TestServerRefuses(t *testing.T) {
 
 	s := newServer(t, "files", percona)
 	s.waitReady()
-	s.setSecret("other-ca", "ca.crt", string(newAuthority(t, "another CA").pem))
+	s.setSecret("other-ca", "ca.crt", string(newAuthority(t, "another CA").PEM))
 
 	cases := map[string]struct {
 		change func(c *corev1.Container, pod *corev1.PodSpec)
@@ -185,7 +185,7 @@ func TestVerifiedTLS(t *testing.T) {
 	good, key := ca.sign(t, "files-postgres-primary."+s.Name+".svc")
 	bad, badKey := ca.sign(t, "files-postgres-primary.elsewhere.svc")
 
-	s.setCertificate(map[string][]byte{"ca.crt": ca.pem})
+	s.setCertificate(map[string][]byte{"ca.crt": ca.PEM})
 	s.waitPod(s.serverLabels(), func(p *corev1.Pod) error {
 		if p.UID == before.UID {
 			return fmt.Errorf("it is still the old one")
