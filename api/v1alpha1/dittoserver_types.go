@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // Control-plane databases, the values of spec.database.type.
@@ -111,6 +112,26 @@ type DittoServerSpec struct {
 	// to. Default: none of ours, which leaves that to the cluster.
 	// +optional
 	NetworkPolicy *NetworkPolicySpec `json:"networkPolicy,omitempty"`
+
+	// GC is how the server reclaims blocks that no file refers to any more. A change
+	// restarts it.
+	// +optional
+	GC *GCSpec `json:"gc,omitempty"`
+
+	// ExtraConfig is a piece of the server's config.yaml that lies over the rest, for what
+	// has no field because few need it: blockstore, gc.compaction_live_ratio and
+	// gc.dry_run_sample_size, identity.machine_sid, logging.rotation, metadata, snapshot;
+	// of controlplane the timeouts, tls.min_version, pprof and
+	// require_initial_password_change; of database.postgres max_open_conns and
+	// max_idle_conns; of kerberos max_clock_skew, context_ttl and max_contexts; of ldap
+	// timeout, max_group_results and tls.min_version. Refused are what has a field or is wired
+	// by the function, whatever looks like a credential, and the server's TLS for metrics and
+	// its way to join a domain by itself, which the pod is not made for. The values are the
+	// server's to check: try them with dfs config validate, since it does not start with one
+	// that it refuses. A change restarts it. Default: none.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	ExtraConfig *runtime.RawExtension `json:"extraConfig,omitempty"`
 
 	// AdapterDiscovery is how often the running server is asked for its adapters. It has
 	// no effect, since the Services for NFS and SMB are always there; it is accepted for

@@ -36,6 +36,34 @@ func (s section) merge(o section) {
 	}
 }
 
+// sectionOf returns a piece of JSON as a section. A whole number is one in YAML too:
+// the server does not read 1e+09 as a number of bytes.
+func sectionOf(m map[string]any) section {
+	out := section{}
+	for k, v := range m {
+		out[k] = fromJSON(v)
+	}
+	return out
+}
+
+func fromJSON(v any) any {
+	switch t := v.(type) {
+	case map[string]any:
+		return sectionOf(t)
+	case []any:
+		out := make([]any, len(t))
+		for i, e := range t {
+			out[i] = fromJSON(e)
+		}
+		return out
+	case float64:
+		if i := int64(t); float64(i) == t {
+			return i
+		}
+	}
+	return v
+}
+
 // Config returns the server's config.yaml: the sections of its parts, in the order
 // of their names. A change of what this makes of an unchanged spec restarts every
 // server there is.
@@ -44,6 +72,7 @@ func Config(s *server.Server) (string, error) {
 	for _, p := range parts(s) {
 		c.merge(p.config)
 	}
+	c.merge(sectionOf(s.ExtraConfig))
 	b, err := yaml.Marshal(c)
 	return string(b), errors.Wrap(err, "cannot render config.yaml")
 }

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
@@ -25,6 +27,24 @@ func TestConfigIsFrozen(t *testing.T) {
 		}),
 		"tls":  resolved(onSQLite, withTLS),
 		"mtls": resolved(onSQLite, withMutualTLS),
+		"gc": resolved(onSQLite, func(s *server.Server) {
+			s.GC = server.GC{AutoEnabled: ptr.To(false), Interval: "1h", GracePeriod: "10m"}
+		}),
+		"extra": resolved(onSQLite, withMutualTLS, func(s *server.Server) {
+			s.GC = server.GC{Interval: "1h"}
+			s.ExtraConfig = map[string]any{
+				"blockstore":   map[string]any{"local": map[string]any{"max_log_bytes": 1073741824.0}},
+				"controlplane": map[string]any{"read_timeout": "15s", "pprof": true, "tls": map[string]any{"min_version": "1.3"}},
+				"database":     map[string]any{"postgres": map[string]any{"max_open_conns": 10.0}},
+				"gc":           map[string]any{"compaction_live_ratio": 0.5},
+				"identity":     map[string]any{"machine_sid": "S-1-5-21-1-2-3"},
+				"kerberos":     map[string]any{"context_ttl": "1h", "max_contexts": 100.0},
+				"ldap":         map[string]any{"timeout": "5s", "tls": map[string]any{"min_version": "1.3"}},
+				"logging":      map[string]any{"rotation": map[string]any{"max_size": 10.0, "compress": true}},
+				"metadata":     map[string]any{"badger": map[string]any{"block_cache_mb": 64.0}},
+				"snapshot":     map[string]any{"scheduler_poll_interval": "5m"},
+			}
+		}),
 	}
 	for name, s := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -49,6 +49,9 @@ func parts(s *server.Server) []part {
 	if s.TLS.Cert != "" {
 		out = append(out, apiTLS(s))
 	}
+	if s.GC != (server.GC{}) {
+		out = append(out, gc(s))
+	}
 	return out
 }
 

@@ -30,6 +30,10 @@ func (m *messages) invalid(path string, value any, detail string) {
 	m.errs = append(m.errs, field.Invalid(m.spec.Path(path), value, detail))
 }
 
+func (m *messages) forbidden(path, detail string) {
+	m.errs = append(m.errs, field.Forbidden(m.spec.Path(path), detail))
+}
+
 func (m *messages) required(path, detail string) {
 	if !m.spec.decoded(path) {
 		// It is there, and what is wrong with it has been said.

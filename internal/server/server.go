@@ -36,6 +36,9 @@ type Server struct {
 	Logging        Logging
 	Metrics        Metrics
 	Network        Network
+	GC             GC
+	// ExtraConfig is a piece of config.yaml, which lies over the rest.
+	ExtraConfig map[string]any
 
 	// Current is the database that the server runs on, Target the one that it is
 	// asked to run on. They differ while a confirmed switch awaits the database that

@@ -39,6 +39,8 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	v.logging()
 	v.metrics()
 	v.network()
+	v.gc()
+	v.extraConfig()
 	v.database()
 	if p := spec.Percona; p != nil && p.Enabled {
 		v.s.Cluster = v.cluster(*p)

@@ -156,6 +156,8 @@ func typeName(s extv1.JSONSchemaProps, t reflect.Type) string {
 		return "list of [" + e.Name() + "s](" + links[e] + ")"
 	case links[e] != "":
 		return "[" + e.Name() + "](" + links[e] + ")"
+	case s.XPreserveUnknownFields != nil:
+		return "object"
 	case s.Type == "array":
 		return "list of " + s.Items.Schema.Type + "s"
 	case s.Type == "object":

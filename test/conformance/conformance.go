@@ -121,7 +121,9 @@ adapterServices: {type: LoadBalancer, annotations: {c: d}}
 logging: {level: debug, format: text, output: /tmp/ditto.log}
 adapterDiscovery: {pollingInterval: 30s}
 snapshotPolicies: [{share: /a, interval: 6h}]
-metrics: {enabled: true, port: 9090}`,
+metrics: {enabled: true, port: 9090}
+gc: {autoEnabled: false, interval: 1h, gracePeriod: 10m}
+extraConfig: {blockstore: {local: {max_log_bytes: 1073741824}}, controlplane: {read_timeout: 15s}}`,
 	"Networks": `
 storage: {metadataSize: 10Gi}
 percona: {enabled: true}

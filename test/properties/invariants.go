@@ -536,7 +536,7 @@ func (l *life) concern(wired string) string {
 	of := object{}
 	for _, p := range [][]string{
 		{"image"}, {"resources"}, {"securityContext"}, {"podSecurityContext"}, {"terminationGracePeriodSeconds"}, {"controlPlane"},
-		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"},
+		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"}, {"gc"}, {"extraConfig"},
 	} {
 		of[strings.Join(p, ".")] = at(m, p...)
 	}

@@ -120,7 +120,7 @@ type personsEdit struct {
 // parts of a life's beginning, which may be left out of a failing one.
 var parts = []string{ //nolint:gochecknoglobals // A constant.
 	"input", "earlier", "schemas", "image", "replicas", "controlPlane", "identity", "logging", "service", "adapterServices", "resources", "securityContext",
-	"podSecurityContext", "terminationGracePeriodSeconds", "adoptExisting", "metrics", "typingError", "database", "percona.resources", "percona.image", "percona.crVersion",
+	"podSecurityContext", "terminationGracePeriodSeconds", "adoptExisting", "metrics", "gc", "extraConfig", "typingError", "database", "percona.resources", "percona.image", "percona.crVersion",
 	"percona.backup", "percona.driftPolicy", "percona.metadataDatabaseName", "percona.databaseName", "percona.postgresVersion", "percona.storageClassName", "percona.storageSize", "percona.replicas", "percona.deleteWithServer",
 }
 

@@ -93,6 +93,12 @@ func randomSpec(r *rand.Rand) object {
 	if maybe(10) {
 		s["metrics"] = object{"enabled": true}
 	}
+	if maybe(10) {
+		s["gc"] = object{"autoEnabled": maybe(50), "interval": pick(r, "15m", "1h")}
+	}
+	if maybe(10) {
+		s["extraConfig"] = object{"snapshot": object{"scheduler_poll_interval": pick(r, "1m", "5m")}}
+	}
 	if maybe(5) {
 		s["typingError"] = true
 	}
@@ -174,6 +180,8 @@ var poisons = []struct { //nolint:gochecknoglobals // A constant.
 	{[]string{"database", "confirmSwitch"}, "POISON"},
 	{[]string{"image"}, "POISON with a space"},
 	{[]string{"controlPlane", "certSecretName"}, "POISON"},
+	{[]string{"extraConfig"}, object{"database": object{"type": "POISON"}}},
+	{[]string{"gc", "gracePeriod"}, "POISON"},
 	{[]string{"identity", "ldap"}, object{"url": "POISON"}},
 }
 

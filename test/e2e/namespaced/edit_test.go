@@ -114,6 +114,11 @@ var edits = map[string]group{
 		{edit: `{"controlPlane": {"certSecretName": "tls", "clientCASecretName": "tls"}}`, undo: `{"controlPlane": null}`, changes: []string{config, pod}},
 		{edit: `{"controlPlane": {"certSecretName": "mine"}}`, undo: `{"controlPlane": null}`, held: []string{"spec.controlPlane.certSecretName", "Secret mine has no key tls.crt"}},
 	}},
+	"configuration": {e2e.WithSQLite, []edit{
+		{edit: `{"gc": {"autoEnabled": false, "interval": "1h", "gracePeriod": "10m"}}`, undo: `{"gc": null}`, changes: []string{config, pod}},
+		{edit: `{"extraConfig": {"snapshot": {"scheduler_poll_interval": "5m"}}}`, undo: `{"extraConfig": null}`, changes: []string{config, pod}},
+		{edit: `{"extraConfig": {"controlplane": {"port": 9000}}}`, undo: `{"extraConfig": null}`, refused: []string{"spec.extraConfig.controlplane.port", "set controlPlane.port"}},
+	}},
 	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
 		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
