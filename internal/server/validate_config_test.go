@@ -41,7 +41,7 @@ func TestExtraConfig(t *testing.T) {
 		"Metrics":   {reason: "metrics have a field for everything", extra: `{metrics: {enabled: true}}`, want: []string{wired("metrics", "set metrics")}},
 		"Admin":     {reason: "the hash of a password is one", extra: `{admin: {password_hash: x}}`, want: []string{wired("admin", "set identity.admin")}},
 		"Shutdown":  {reason: "the pod would be killed", extra: `{shutdown_timeout: 10m}`, want: []string{wired("shutdown_timeout", "the pod's terminationGracePeriodSeconds depends on it")}},
-		"Fields":    {reason: "what has a field is set there", extra: `{gc: {auto_enabled: false, auto_interval: 1h, grace_period: 1h}, logging: {level: DEBUG}, ldap: {url: x}, kerberos: {machine_account: {online_join: {enabled: true}}}}`, want: []string{
+		"Fields": {reason: "what has a field is set there", extra: `{gc: {auto_enabled: false, auto_interval: 1h, grace_period: 1h}, logging: {level: DEBUG}, ldap: {url: x}, kerberos: {machine_account: {online_join: {enabled: true}}}}`, want: []string{
 			wired("gc.auto_enabled", "set gc.autoEnabled"), wired("gc.auto_interval", "set gc.interval"), wired("gc.grace_period", "set gc.gracePeriod"),
 			wired("kerberos.machine_account", "set identity.kerberos"), wired("ldap.url", "set identity.ldap"), wired("logging.level", "set logging.level"),
 		}},
