@@ -19,7 +19,7 @@ import (
 // refusedYet are the fields because of which a manifest of the DittoFS operator is
 // refused. A field that has come to be supported has to be taken out.
 var refusedYet = map[string][]string{
-	"everything": {"spec.identity.ldap", "spec.identity.kerberos"},
+	"everything": {"spec.identity.kerberos"},
 }
 
 // TestOperatorSamples renders and runs the manifests of the DittoFS operator.

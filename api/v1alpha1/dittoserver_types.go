@@ -320,9 +320,10 @@ type IdentityConfig struct {
 	// +optional
 	Admin *AdminConfig `json:"admin,omitempty"`
 
-	// LDAP connects an LDAP directory or Active Directory for names and groups. The
-	// server reads it at its first start only; afterwards it is changed through the REST
-	// API. Not supported yet: this block is refused.
+	// LDAP connects an LDAP directory or Active Directory for names and groups. The server
+	// takes this when it first starts with LDAP, and goes on with its own copy: a later
+	// change restarts it and has to be made in the server too, for which the Accepted
+	// condition has the command. The directory need not be reachable when the server starts.
 	// +optional
 	LDAP *LDAPConfig `json:"ldap,omitempty"`
 
@@ -406,8 +407,9 @@ type LDAPConfig struct {
 	// +kubebuilder:validation:MaxLength=2048
 	BindDN string `json:"bindDN,omitempty"`
 
-	// BindPasswordSecretRef is the Secret and its key that hold the password of bindDN.
-	// Required where LDAP is enabled.
+	// BindPasswordSecretRef is the Secret and its key that hold the password of bindDN. The
+	// server takes it when it first starts with LDAP; a rotated one has to be set with
+	// dfsctl identity-provider set ldap. Required where LDAP is enabled.
 	// +optional
 	BindPasswordSecretRef *corev1.SecretKeySelector `json:"bindPasswordSecretRef,omitempty"`
 
@@ -434,6 +436,12 @@ type LDAPConfig struct {
 	// false.
 	// +optional
 	NestedGroups bool `json:"nestedGroups,omitempty"`
+
+	// CACertSecretRef is the Secret and its key (ca.crt, if it names none) that hold the
+	// authorities that sign the directory's certificate, in PEM. It takes precedence over
+	// caCertFile, and new ones are read without a restart. Default: none.
+	// +optional
+	CACertSecretRef *corev1.SecretKeySelector `json:"caCertSecretRef,omitempty"`
 
 	// CACertFile is the path, in the container, of the authorities that sign the
 	// directory's certificate. Default: those of the image.

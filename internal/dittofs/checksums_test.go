@@ -121,6 +121,7 @@ func TestChecksumsRollForTheirSourceOnly(t *testing.T) {
 		"APICert":      {reason: "the server reads its certificate again by itself", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["api"] = secretOf("tls.crt", "C", "tls.key", "K") }},
 		"ClientCA":     {reason: "the authorities of clients are read at the start", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["clients"] = secretOf("ca.crt", "A") }, want: []string{"client-ca"}},
 		"ClientCAGone": {reason: "authorities that go keep their last checksum", server: resolved(withMutualTLS), change: func(s *sources) { delete(s.secrets, "clients") }},
+		"LDAP":         {reason: "the server takes the password once, and reads the authorities with every connection", server: resolved(withLDAP), change: func(s *sources) { s.secrets["ad"] = secretOf("password", "P", "corp.crt", "C") }},
 		"FixedName": {reason: "a name that is not read rolls nothing", server: resolved(fixedName), change: func(s *sources) {
 			s.secrets[credentials] = secretOf("host", "h", "port", "p", "dbname", "theirs", "user", "u", "password", "w", "uri", "theirs")
 		}},

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/utils/ptr"
 
+	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
@@ -27,6 +28,11 @@ func TestConfigIsFrozen(t *testing.T) {
 		}),
 		"tls":  resolved(onSQLite, withTLS),
 		"mtls": resolved(onSQLite, withMutualTLS),
+		"ldap": resolved(onSQLite, withLDAP),
+		"ldap-starttls": resolved(onSQLite, withLDAP, func(s *server.Server) {
+			s.LDAP.URL, s.LDAP.StartTLS, s.LDAP.NestedGroups, s.LDAP.Idmap, s.LDAP.Realm = "ldap://dc.example.com:3389", true, true, "rid", ""
+			s.LDAP.CA, s.LDAP.CACertFile = record.SecretKey{}, "/etc/ssl/cert.pem"
+		}),
 		"gc": resolved(onSQLite, func(s *server.Server) {
 			s.GC = server.GC{AutoEnabled: ptr.To(false), Interval: "1h", GracePeriod: "10m"}
 		}),

@@ -107,6 +107,13 @@ func withMutualTLS(s *server.Server) {
 	s.TLS.ClientCA = "clients"
 }
 
+func withLDAP(s *server.Server) {
+	s.LDAP = server.LDAP{
+		Enabled: true, URL: "ldaps://dc.example.com", BaseDN: "DC=example,DC=com", BindDN: "CN=ditto", UserAttr: "sAMAccountName", Idmap: "rfc2307", Realm: "EXAMPLE.COM",
+		BindPassword: record.SecretKey{Name: "ad", Key: "password"}, CA: record.SecretKey{Name: "ad", Key: "corp.crt"},
+	}
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	file := filepath.Join("testdata", name)

@@ -52,6 +52,9 @@ func parts(s *server.Server) []part {
 	if s.GC != (server.GC{}) {
 		out = append(out, gc(s))
 	}
+	if s.LDAP.Enabled {
+		out = append(out, ldap(s))
+	}
 	return out
 }
 

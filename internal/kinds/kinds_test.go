@@ -255,6 +255,8 @@ func TestAsk(t *testing.T) {
 		"External":   {reason: "the Secret of a database", spec: specs["external"], want: want{unasked: optional, database: record.External, secrets: []string{"pg"}}},
 		"OwnSecrets": {reason: "the Secrets that the spec names", spec: specs["own Secrets"], want: want{unasked: optional, database: record.SQLite, secrets: []string{"j", "a"}}},
 		"TLS":        {reason: "certificate and authorities", spec: `{storage: {metadataSize: 1Gi}, controlPlane: {certSecretName: c, clientCASecretName: ca}}`, want: want{unasked: optional, database: record.SQLite, secrets: []string{"c", "ca"}}},
+		"LDAP":       {reason: "password and authorities", spec: `{storage: {metadataSize: 1Gi}, identity: {ldap: {enabled: true, bindPasswordSecretRef: {name: p}, caCertSecretRef: {name: ca}}}}`, want: want{unasked: optional, database: record.SQLite, secrets: []string{"p", "ca"}}},
+		"LDAPOff":    {reason: "neither of them where it is off", spec: `{storage: {metadataSize: 1Gi}, identity: {ldap: {bindPasswordSecretRef: {name: p}}}}`, want: want{unasked: optional, database: record.SQLite}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -202,4 +202,6 @@ const (
 const (
 	EnvJWTSecret     = "DITTOFS_CONTROLPLANE_SECRET"
 	EnvAdminPassword = "DITTOFS_ADMIN_INITIAL_PASSWORD" //nolint:gosec // A name.
+	// EnvLDAPBindPassword is read when the server first starts with LDAP.
+	EnvLDAPBindPassword = "DITTOFS_LDAP_BIND_PASSWORD" //nolint:gosec // A name.
 )

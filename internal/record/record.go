@@ -98,6 +98,8 @@ type Server struct {
 	// where it opens none.
 	DatabasePort int32 `json:"databasePort,omitempty"`
 	TLS          *TLS  `json:"tls,omitempty"`
+	// LDAP is nil before there is a server with it.
+	LDAP *Provider `json:"ldap,omitempty"`
 }
 
 // Complete fills in what the first format of the record lacks: it is what the live
@@ -123,6 +125,27 @@ type Metrics struct {
 type TLS struct {
 	Cert     string `json:"cert"`
 	ClientCA string `json:"clientCA,omitempty"`
+}
+
+// What the pod reads Secrets of identity providers for.
+const (
+	UseBindPassword = "bindPassword"
+	UseLDAPCA       = "ca"
+)
+
+// TakenBefore is the configuration that a server took before there was a record.
+const TakenBefore = "before"
+
+// A Provider is an identity provider of a server: LDAP or Kerberos.
+type Provider struct {
+	// Off is true if the spec does not ask for it any more.
+	Off bool `json:"off,omitempty"`
+	// Asked is a digest of the configuration that the spec asks for, and Taken of the
+	// one that the server took when it first started with the provider; empty before.
+	Asked string `json:"asked,omitempty"`
+	Taken string `json:"taken,omitempty"`
+	// Secrets are those that the pod reads, by what for.
+	Secrets map[string]SecretKey `json:"secrets,omitempty"`
 }
 
 // A Cluster is what was chosen for the PerconaPGCluster.

@@ -32,6 +32,7 @@ func OfLive(n string, sts, config observed.Object) *Server {
 		Admin:         reference(env[names.EnvAdminPassword]),
 		AdminOptional: optional(env[names.EnvAdminPassword]),
 		TLS:           tlsOf(sts),
+		LDAP:          ldapOf(env),
 	}
 }
 
@@ -43,6 +44,14 @@ func tlsOf(sts observed.Object) *TLS {
 	}
 	if cert := volume(names.VolumeTLS); cert != "" {
 		return &TLS{Cert: cert, ClientCA: volume(names.VolumeClientCA)}
+	}
+	return nil
+}
+
+// ldapOf returns the Secret that the pod reads for LDAP.
+func ldapOf(env map[string]observed.Object) *Provider {
+	if ref := reference(env[names.EnvLDAPBindPassword]); ref.Name != "" {
+		return &Provider{Taken: TakenBefore, Secrets: map[string]SecretKey{UseBindPassword: ref}}
 	}
 	return nil
 }

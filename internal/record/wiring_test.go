@@ -85,6 +85,14 @@ func TestOfLive(t *testing.T) {
 				JWT: SecretKey{"j", "k"}, Admin: SecretKey{"a", "p"}, AdminOptional: true,
 			},
 		},
+		"LDAP": {
+			reason: "a server with LDAP has taken it",
+			server: server(ref("DITTOFS_LDAP_BIND_PASSWORD", "ad", "p", "")),
+			want: &Server{
+				Image: "dittofs:1", Database: Database{Kind: SQLite, Path: DefaultSQLitePath},
+				LDAP: &Provider{Taken: "before", Secrets: map[string]SecretKey{"bindPassword": {"ad", "p"}}},
+			},
+		},
 		"TLS": {
 			reason: "the Secrets of its volumes",
 			server: strings.Replace(server(""), "containers:", "volumes: [{name: config, configMap: {name: c}}, {name: tls-cert, secret: {secretName: api}}, {name: tls-client-ca, secret: {secretName: ca}}], containers:", 1),

@@ -39,6 +39,8 @@ const (
 	defaultRetentionDays      = 7
 	defaultMetricsPort        = 9090
 	defaultMetricsPath        = "/metrics"
+	defaultUserAttr           = "sAMAccountName"
+	defaultIdmap              = "rfc2307"
 )
 
 // Where the server's volumes are mounted, and the ports that a fresh server

@@ -12,6 +12,7 @@ func (h *holder) secrets() {
 	h.admin()
 	h.metricsToken()
 	h.tls()
+	h.ldap()
 }
 
 func (h *holder) jwt() {
@@ -119,7 +120,7 @@ func (h *holder) frozen() bool {
 		return false
 	}
 	admin, token := h.s.Admin, h.s.Metrics.Token
-	return !h.jwtProblem().none() || h.frozenTLS() ||
+	return !h.jwtProblem().none() || h.frozenTLS() || h.frozenIdentity() ||
 		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none() ||
 		token != (record.SecretKey{}) && !h.problem(token, false, "").none() ||
 		h.lacksConnection()

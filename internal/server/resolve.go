@@ -70,6 +70,8 @@ type holder struct {
 	// had is what was chosen for the server, or what a live server without a record
 	// says of itself; nil before there is a server.
 	had *record.Server
+	// providers are what is to be remembered of identity providers.
+	providers struct{ LDAP *record.Provider }
 }
 
 func (h *holder) all() {
@@ -81,6 +83,7 @@ func (h *holder) all() {
 	h.secrets()
 	h.database()
 	h.adminOfNewDatabase()
+	h.identityProviders()
 	h.s.Frozen = h.frozen()
 	h.postgres()
 	if h.s.Current.Kind == record.Percona {
@@ -171,6 +174,7 @@ func (h *holder) record() {
 		r.Server.Metrics = &record.Metrics{Port: m.Port, Path: m.Path, Token: m.Token}
 	}
 	r.Server.DatabasePort = h.s.Network.DatabasePort
+	r.Server.LDAP = h.providers.LDAP
 	if t := h.s.TLS; t.Cert != "" {
 		r.Server.TLS = &record.TLS{Cert: t.Cert, ClientCA: t.ClientCA}
 	}

@@ -288,19 +288,45 @@ func TestInvalid(t *testing.T) {
 			want:   []string{"spec.controlPlane.certSecretName: Required value: the Secret with the server's own certificate: without it the server cannot ask clients for theirs, as input.defaults.controlPlane.clientCASecretName wants"},
 		},
 
+		// LDAP.
+		"LDAPWithNothing": {
+			reason: "the server would not start, or ask anonymously",
+			call:   call{spec: `{identity: {ldap: {enabled: true, bindDN: " "}}}`},
+			want: []string{
+				`spec.identity.ldap.url: Required value: the URL of the directory, such as ldaps://dc.example.com`,
+				`spec.identity.ldap.baseDN: Required value: where searches begin, such as DC=example,DC=com`,
+				`spec.identity.ldap.bindDN: Required value: the account that the server searches as`,
+				`spec.identity.ldap.bindPasswordSecretRef: Required value: the Secret with the password of the account: without one the directory would be asked anonymously`,
+			},
+		},
+		"LDAPInClear": {
+			reason: "everybody on the way would see the password",
+			call:   call{spec: `{identity: {ldap: {enabled: true, url: "ldap://dc", baseDN: b, bindDN: c, userAttr: "a=b", idmap: x, bindPasswordSecretRef: {name: s}}}}`},
+			want: []string{
+				`spec.identity.ldap.url: Invalid value: "ldap://dc": would show the password to everybody on the way: use ldaps://, or set startTLS, or, in a lab, allowPlaintext`,
+				`spec.identity.ldap.userAttr: Invalid value: "a=b": must be the name of an LDAP attribute, such as sAMAccountName`,
+				`spec.identity.ldap.idmap: Unsupported value: "x": supported values: "rfc2307", "rid"`,
+				`spec.identity.ldap.bindPasswordSecretRef.key: Required value: the key within the Secret`,
+			},
+		},
+		"LDAPScheme": {
+			reason: "the server knows two schemes",
+			call:   call{spec: `{identity: {ldap: {enabled: true, url: "https://dc", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: s, key: k}}}}`},
+			want:   []string{`spec.identity.ldap.url: Invalid value: "https://dc": must begin with ldaps:// or ldap://, and name a host`},
+		},
+
 		// What is not built yet and would be missed.
 		"Directories": {
-			reason: "so is one without its directory",
-			call:   call{spec: `{identity: {ldap: {enabled: true}, kerberos: {enabled: true}}}`},
+			reason: "a server without its directory is a downgrade in silence",
+			call:   call{spec: `{identity: {kerberos: {enabled: true}}}`},
 			want: []string{
-				`spec.identity.ldap: Forbidden: ` + refused,
 				`spec.identity.kerberos: Forbidden: ` + refused,
 			},
 		},
 		"UnbuiltDefault": {
 			reason: "where the Input says it, the Input is named",
-			call:   call{spec: `{}`, defaults: `{identity: {ldap: {enabled: true}}}`},
-			want:   []string{`input.defaults.identity.ldap: Forbidden: ` + refused},
+			call:   call{spec: `{}`, defaults: `{identity: {kerberos: {enabled: true}}}`},
+			want:   []string{`input.defaults.identity.kerberos: Forbidden: ` + refused},
 		},
 
 		// The database.

@@ -29,6 +29,7 @@ type Server struct {
 	PodManagement  appsv1.PodManagementPolicyType
 	APIPort        int32
 	TLS            TLS
+	LDAP           LDAP
 	JWT            JWT
 	Admin          Admin
 	Service        Exposure

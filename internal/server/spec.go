@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
@@ -106,6 +107,9 @@ func (s Spec) Secrets() []string {
 	if m := s.Metrics; m != nil && m.Enabled && m.BearerTokenSecret != nil {
 		out = append(out, m.BearerTokenSecret.Name)
 	}
+	if id := s.Identity; id != nil && id.LDAP != nil && id.LDAP.Enabled {
+		out = append(out, secretName(id.LDAP.BindPasswordSecretRef), secretName(id.LDAP.CACertSecretRef))
+	}
 	if cp := s.ControlPlane; cp != nil {
 		out = append(out, cp.CertSecretName, cp.ClientCASecretName)
 	}
@@ -113,6 +117,13 @@ func (s Spec) Secrets() []string {
 		out = append(out, p.Backup.CredentialsSecretRef.Name)
 	}
 	return out
+}
+
+func secretName(ref *corev1.SecretKeySelector) string {
+	if ref == nil {
+		return ""
+	}
+	return ref.Name
 }
 
 // Path returns the path of a field, given with dots, for an error or a message:

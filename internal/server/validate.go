@@ -35,6 +35,7 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	v.tls()
 	v.storage()
 	v.identity()
+	v.ldap()
 	v.services()
 	v.logging()
 	v.metrics()
@@ -385,9 +386,6 @@ func (v *validator) endpoint(path, value string) string {
 func (v *validator) notBuiltYet() {
 	spec := v.spec
 	if id := spec.Identity; id != nil {
-		if id.LDAP != nil && id.LDAP.Enabled {
-			v.unbuilt("identity.ldap")
-		}
 		if id.Kerberos != nil && id.Kerberos.Enabled {
 			v.unbuilt("identity.kerberos")
 		}

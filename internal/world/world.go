@@ -301,6 +301,11 @@ func (b *builder) readSecrets(ask Ask) {
 		if s.TLS != nil {
 			own = append(own, s.TLS.Cert, s.TLS.ClientCA)
 		}
+		if s.LDAP != nil {
+			for _, k := range slices.Sorted(maps.Keys(s.LDAP.Secrets)) {
+				own = append(own, s.LDAP.Secrets[k].Name)
+			}
+		}
 	}
 	if c := b.Record.Cluster; c != nil {
 		own = append(own, c.BackupSecret)

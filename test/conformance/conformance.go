@@ -142,6 +142,9 @@ controlPlane: {port: 8443, certSecretName: own-cert}`,
 	"OverMutualTLS": `
 storage: {metadataSize: 10Gi}
 controlPlane: {tls: true, certSecretName: own-cert, clientCASecretName: own-cert}`,
+	"LDAP": `
+storage: {metadataSize: 10Gi}
+identity: {ldap: {enabled: true, url: "ldaps://dc", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: own-admin, key: password}, caCertSecretRef: {name: own-cert}}}`,
 	"ExternalDatabase": `
 storage: {metadataSize: 10Gi}
 database: {type: postgres, postgresSecretRef: {name: external-db, key: any}}`,
@@ -355,6 +358,7 @@ func UserSecrets(xr *unstructured.Unstructured) []*unstructured.Unstructured {
 	for _, name := range []string{"own-cert", "secure-api-tls"} {
 		all[name] = map[string]string{"tls.crt": cert, "tls.key": key, "ca.crt": cert}
 	}
+	all["corp-directory"] = map[string]string{"bind-password": Canary + "-ldap", "ca.crt": cert}
 	out := make([]*unstructured.Unstructured, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		data := object{}

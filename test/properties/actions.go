@@ -174,6 +174,8 @@ func (l *life) userSecret(name string) {
 		data = map[string]string{"key": v("jwt")}
 	case "own-admin":
 		data = map[string]string{"password": v("admin")}
+	case "own-ldap":
+		data = map[string]string{"password": v("ldap")}
 	case "own-cert", "other-cert":
 		data = certificates(l.r)
 	case "own-ca":
@@ -516,7 +518,7 @@ func certificates(r *rand.Rand) map[string]string {
 	return data
 }
 
-var userSecrets = []string{"external-db", "other-db", "s3-keys", "own-jwt", "own-admin", "own-cert", "other-cert", "own-ca"} //nolint:gochecknoglobals // A constant.
+var userSecrets = []string{"external-db", "other-db", "s3-keys", "own-jwt", "own-admin", "own-cert", "other-cert", "own-ca", "own-ldap"} //nolint:gochecknoglobals // A constant.
 
 func (l *life) userSecretActs() string {
 	name := pick(l.r, userSecrets...)

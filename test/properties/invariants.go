@@ -536,7 +536,7 @@ func (l *life) concern(wired string) string {
 	of := object{}
 	for _, p := range [][]string{
 		{"image"}, {"resources"}, {"securityContext"}, {"podSecurityContext"}, {"terminationGracePeriodSeconds"}, {"controlPlane"},
-		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"}, {"gc"}, {"extraConfig"},
+		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"}, {"gc"}, {"extraConfig"}, {"identity", "ldap"},
 	} {
 		of[strings.Join(p, ".")] = at(m, p...)
 	}
@@ -552,6 +552,7 @@ func (l *life) concern(wired string) string {
 		of[name+" is whole"] = l.hasPair(name)
 		of["authorities of "+name] = l.authorities(name)
 	}
+	of["own-ldap is there"] = l.has("own-ldap", "password")
 	of["own-admin is there"] = l.has("own-admin", "password")
 	// A server that has started does not need it any more.
 	admin, named := at(m, "identity", "admin", "passwordSecretRef").(object)

@@ -66,6 +66,13 @@ func randomSpec(r *rand.Rand) object {
 		}
 		s["identity"] = id
 	}
+	if maybe(12) {
+		ldap := object{"enabled": maybe(80), "url": pick(r, "ldaps://dc1", "ldaps://dc2"), "baseDN": "DC=x", "bindDN": "CN=y", "bindPasswordSecretRef": object{"name": "own-ldap", "key": "password"}}
+		if maybe(40) {
+			ldap["caCertSecretRef"] = object{"name": "own-ca"}
+		}
+		set(s, ldap, "identity", "ldap")
+	}
 	if maybe(20) {
 		s["logging"] = object{"level": pick(r, "DEBUG", "info"), "format": pick(r, "json", "text")}
 	}
@@ -182,7 +189,7 @@ var poisons = []struct { //nolint:gochecknoglobals // A constant.
 	{[]string{"controlPlane", "certSecretName"}, "POISON"},
 	{[]string{"extraConfig"}, object{"database": object{"type": "POISON"}}},
 	{[]string{"gc", "gracePeriod"}, "POISON"},
-	{[]string{"identity", "ldap"}, object{"url": "POISON"}},
+	{[]string{"identity", "ldap"}, object{"enabled": true, "url": "POISON"}},
 }
 
 func overlaid(bottom, top object) object {

@@ -119,6 +119,15 @@ var edits = map[string]group{
 		{edit: `{"extraConfig": {"snapshot": {"scheduler_poll_interval": "5m"}}}`, undo: `{"extraConfig": null}`, changes: []string{config, pod}},
 		{edit: `{"extraConfig": {"controlplane": {"port": 9000}}}`, undo: `{"extraConfig": null}`, refused: []string{"spec.extraConfig.controlplane.port", "set controlPlane.port"}},
 	}},
+	"ldap": {e2e.WithSQLite, []edit{
+		{
+			edit:    `{"identity": {"ldap": {"enabled": true, "url": "ldap://example.org", "startTLS": true, "allowPlaintext": true, "baseDN": "dc=example", "bindDN": "cn=ditto", "bindPasswordSecretRef": {"name": "mine", "key": "password"}, "userAttr": "uid", "realm": "EXAMPLE.ORG", "idmap": "rid", "nestedGroups": true, "caCertSecretRef": {"name": "tls", "key": "ca.crt"}, "caCertFile": "/x", "insecureSkipVerify": true}}}`,
+			undo:    `{"identity": null}`,
+			changes: []string{config, pod}, warned: []string{"spec.identity.ldap.insecureSkipVerify"},
+		},
+		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldap://example.org"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap.url", "spec.identity.ldap.bindPasswordSecretRef"}},
+		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example", "bindDN": "cn=ditto", "bindPasswordSecretRef": {"name": "mine", "key": "nothing"}}}}`, undo: `{"identity": null}`, held: []string{"spec.identity.ldap.bindPasswordSecretRef", "Secret mine has no key nothing"}},
+	}},
 	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
 		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
@@ -128,7 +137,7 @@ var edits = map[string]group{
 	}},
 	"refused": {e2e.WithSQLite, []edit{
 		{edit: `{"controlPlane": {"tls": true, "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName"}},
-		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example"}, "kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap", "spec.identity.kerberos"}},
+		{edit: `{"identity": {"kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.kerberos"}},
 		// With something wrong nothing else is applied either.
 		{edit: `{"metrics": {"enabled": true, "port": 8080}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.port", "spec.controlPlane.port"}},
 	}},
@@ -252,7 +261,7 @@ func TestEveryFieldIsEdited(t *testing.T) {
 
 	// What is handed on, refused or ignored as a whole. The names and keys of
 	// Secrets are one thing each, and optional is nothing.
-	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.ldap|identity\.kerberos)\.|\.optional$`)
+	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.kerberos)\.|\.optional$`)
 	versions, _ := e2e.Cluster(t).Get("customresourcedefinition", "dittoservers.dittofs.dittofs.com").Value("spec", "versions").([]any)
 	properties := []string{"schema", "openAPIV3Schema", "properties", "spec"}
 	schema, ok, err := unstructured.NestedMap(versions[0].(map[string]any), properties...)
