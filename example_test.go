@@ -50,6 +50,7 @@ var examples = map[string]struct {
 	"network-policy":    {file: "example/network-policy.yaml", stages: perconaStages},
 	"service-monitor":   {file: "example/service-monitor.yaml", stages: serverStages},
 	"ldap":              {file: "example/ldap.yaml", required: "example/required/ldap.yaml", stages: serverStages},
+	"kerberos":          {file: "example/kerberos.yaml", required: "example/required/kerberos.yaml", stages: serverStages},
 	"tls":               {file: "example/tls.yaml", required: "example/required/tls.yaml", stages: serverStages},
 	"claim":             {file: "example/claim/xr.yaml", stages: perconaStages},
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -16,13 +15,8 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/xrdgen/apiserver"
 )
 
-// refusedYet are the fields because of which a manifest of the DittoFS operator is
-// refused. A field that has come to be supported has to be taken out.
-var refusedYet = map[string][]string{
-	"everything": {"spec.identity.kerberos"},
-}
-
-// TestOperatorSamples renders and runs the manifests of the DittoFS operator.
+// TestOperatorSamples renders and runs the manifests of the DittoFS operator, none of
+// which is refused.
 func TestOperatorSamples(t *testing.T) {
 	b, err := os.ReadFile("example/xrd.yaml")
 	if err != nil {
@@ -57,10 +51,6 @@ func TestOperatorSamples(t *testing.T) {
 			w.InstallOperator()
 			w.Put(crdOf(xr))
 			row, err := w.Step(t.Context(), lifecycle.AllReady)
-			if fields := refusedYet[c.name]; fields != nil {
-				checkRefused(t, err, fields)
-				return
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,24 +76,6 @@ func TestOperatorSamples(t *testing.T) {
 				t.Errorf("there is no server of the image that is asked for: %v", pod)
 			}
 		})
-	}
-}
-
-// checkRefused fails the test unless exactly these fields are refused, as not
-// supported yet.
-func checkRefused(t *testing.T, err error, fields []string) {
-	t.Helper()
-	fatal := &render.FatalError{}
-	if !errors.As(err, &fatal) {
-		t.Fatalf("it is not refused any more, but for %v: take it out of refusedYet", err)
-	}
-	for _, f := range fields {
-		if !strings.Contains(fatal.Message, f+": Forbidden: is not supported yet") {
-			t.Errorf("%s is not refused any more: take it out of refusedYet. It is refused with: %s", f, fatal.Message)
-		}
-	}
-	if got := strings.Count(fatal.Message, "spec."); got != len(fields) {
-		t.Errorf("%d fields are refused, not %d: %s", got, len(fields), fatal.Message)
 	}
 }
 

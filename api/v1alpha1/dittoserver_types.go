@@ -327,9 +327,11 @@ type IdentityConfig struct {
 	// +optional
 	LDAP *LDAPConfig `json:"ldap,omitempty"`
 
-	// Kerberos lets clients of NFS and SMB authenticate by tickets. The server reads it
-	// at its first start only, except for the keytabs; afterwards it is changed through
-	// the REST API. Not supported yet: this block is refused.
+	// Kerberos lets clients of NFS and SMB authenticate by tickets. The server takes this
+	// when it first starts with Kerberos, and goes on with its own copy, but for the files:
+	// a later change restarts it and has to be made in the server too, for which the
+	// Accepted condition has the command. No domain controller need be reachable when the
+	// server starts.
 	// +optional
 	Kerberos *KerberosConfig `json:"kerberos,omitempty"`
 }
@@ -375,9 +377,16 @@ type AdminConfig struct {
 
 // An LDAPConfig connects an LDAP directory or Active Directory.
 type LDAPConfig struct {
-	// Enabled turns the directory on. Default: false.
+	// Enabled turns the directory on. Switched off again, the server goes on with its own
+	// copy until it is switched off there too. Default: false.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
+
+	// SwitchedOff says that LDAP has been switched off in the server too, with the command
+	// in the Accepted condition, which then does not tell of it any more. It has no effect
+	// before that, and must not stay when LDAP is enabled again. Default: false.
+	// +optional
+	SwitchedOff bool `json:"switchedOff,omitempty"`
 
 	// URL of the directory: ldaps://host[:636], or ldap://host[:389] together with
 	// startTLS. Required where LDAP is enabled.
@@ -456,9 +465,18 @@ type LDAPConfig struct {
 
 // A KerberosConfig lets clients authenticate by Kerberos tickets.
 type KerberosConfig struct {
-	// Enabled turns Kerberos on. Default: false.
+	// Enabled turns Kerberos on. Switched off again, the server goes on with its own copy
+	// until it is switched off there too, and the keytab stays mounted, without which it
+	// does not start. Default: false.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
+
+	// SwitchedOff says that Kerberos has been switched off in the server too, with the
+	// command in the Accepted condition, so that the keytab is not needed any more. It has
+	// no effect before that, and must not stay when Kerberos is enabled again. Default:
+	// false.
+	// +optional
+	SwitchedOff bool `json:"switchedOff,omitempty"`
 
 	// ServicePrincipal of the server, for example nfs/files.example.com@EXAMPLE.COM.
 	// Required where Kerberos is enabled.
@@ -466,8 +484,9 @@ type KerberosConfig struct {
 	// +kubebuilder:validation:MaxLength=1024
 	ServicePrincipal string `json:"servicePrincipal,omitempty"`
 
-	// KeytabSecretRef is the Secret and its key that hold the service's keytab. Required
-	// where Kerberos is enabled.
+	// KeytabSecretRef is the Secret and its key that hold the service's keytab. A new keytab
+	// is read within two or three minutes, without a restart. Required where Kerberos is
+	// enabled.
 	// +optional
 	KeytabSecretRef *corev1.SecretKeySelector `json:"keytabSecretRef,omitempty"`
 
@@ -488,12 +507,15 @@ type KerberosConfig struct {
 	// +kubebuilder:validation:MaxLength=255
 	DNSDomain string `json:"dnsDomain,omitempty"`
 
-	// Krb5ConfSecretRef is the Secret and its key that hold a krb5.conf. It takes
-	// precedence over krb5Conf. Default: none.
+	// Krb5ConfSecretRef is the Secret and its key (krb5.conf, if it names none) that hold a
+	// krb5.conf. It takes precedence over krb5Conf. A change restarts the server. Default:
+	// none.
 	// +optional
 	Krb5ConfSecretRef *corev1.SecretKeySelector `json:"krb5ConfSecretRef,omitempty"`
 
-	// Krb5Conf is the path of a krb5.conf in the container. Default: /etc/krb5.conf.
+	// Krb5Conf is the path of a krb5.conf in the container. The image of DittoFS has none.
+	// Default: one that the function writes, with the realm as the default realm and domain
+	// controllers as DNS names them.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Krb5Conf string `json:"krb5Conf,omitempty"`
@@ -517,12 +539,13 @@ type MachineAccountConfig struct {
 	AccountName string `json:"accountName,omitempty"`
 
 	// SecretRef is the Secret and its key that hold the account's password. An enabled
-	// machine account needs this or keytabSecretRef.
+	// machine account needs this or keytabSecretRef. A change restarts the server; once it
+	// has taken the account, the password has to be set in the server too.
 	// +optional
 	SecretRef *corev1.SecretKeySelector `json:"secretRef,omitempty"`
 
-	// KeytabSecretRef is the Secret and its key that hold the account's keytab. An enabled
-	// machine account needs this or secretRef.
+	// KeytabSecretRef is the Secret and its key that hold the account's keytab, which
+	// DittoFS v0.29.0 does not read yet. An enabled machine account needs this or secretRef.
 	// +optional
 	KeytabSecretRef *corev1.SecretKeySelector `json:"keytabSecretRef,omitempty"`
 

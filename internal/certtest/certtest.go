@@ -1,4 +1,4 @@
-// Package certtest makes the certificates of tests.
+// Package certtest makes the certificates and keytabs of tests.
 package certtest
 
 import (

@@ -42,6 +42,8 @@ func perconaSources() sources {
 		"scrape":    secretOf("token", "s"),
 		"api":       secretOf("tls.crt", "c", "tls.key", "k"),
 		"clients":   secretOf("ca.crt", "a"),
+		"krb":       secretOf("keytab", "k", "machine", "m", "conf", "c"),
+		"machine":   secretOf("password", "p"),
 	}}
 }
 
@@ -115,13 +117,16 @@ func TestChecksumsRollForTheirSourceOnly(t *testing.T) {
 		"ExternalPortOptional": {reason: "one that may be missing is a change", server: resolved(onExternal, mayLackPort), before: external(), change: func(s *sources) {
 			s.secrets["pg"] = secretOf("host", "h", "database", "d", "user", "u", "password", "w", "ca.crt", "c")
 		}, want: []string{"database"}},
-		"Token":        {reason: "the metrics' token is read at the start", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "S") }, want: []string{"metrics-token"}},
-		"TokenOther":   {reason: "another key of its Secret is not read", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "s", "other", "x") }},
-		"TokenGone":    {reason: "a token that goes keeps its last checksum", server: resolved(withToken), change: func(s *sources) { delete(s.secrets, "scrape") }},
-		"APICert":      {reason: "the server reads its certificate again by itself", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["api"] = secretOf("tls.crt", "C", "tls.key", "K") }},
-		"ClientCA":     {reason: "the authorities of clients are read at the start", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["clients"] = secretOf("ca.crt", "A") }, want: []string{"client-ca"}},
-		"ClientCAGone": {reason: "authorities that go keep their last checksum", server: resolved(withMutualTLS), change: func(s *sources) { delete(s.secrets, "clients") }},
-		"LDAP":         {reason: "the server takes the password once, and reads the authorities with every connection", server: resolved(withLDAP), change: func(s *sources) { s.secrets["ad"] = secretOf("password", "P", "corp.crt", "C") }},
+		"Token":          {reason: "the metrics' token is read at the start", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "S") }, want: []string{"metrics-token"}},
+		"TokenOther":     {reason: "another key of its Secret is not read", server: resolved(withToken), change: func(s *sources) { s.secrets["scrape"] = secretOf("token", "s", "other", "x") }},
+		"TokenGone":      {reason: "a token that goes keeps its last checksum", server: resolved(withToken), change: func(s *sources) { delete(s.secrets, "scrape") }},
+		"APICert":        {reason: "the server reads its certificate again by itself", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["api"] = secretOf("tls.crt", "C", "tls.key", "K") }},
+		"ClientCA":       {reason: "the authorities of clients are read at the start", server: resolved(withMutualTLS), change: func(s *sources) { s.secrets["clients"] = secretOf("ca.crt", "A") }, want: []string{"client-ca"}},
+		"ClientCAGone":   {reason: "authorities that go keep their last checksum", server: resolved(withMutualTLS), change: func(s *sources) { delete(s.secrets, "clients") }},
+		"LDAP":           {reason: "the server takes the password once, and reads the authorities with every connection", server: resolved(withLDAP), change: func(s *sources) { s.secrets["ad"] = secretOf("password", "P", "corp.crt", "C") }},
+		"Keytab":         {reason: "the server reads its keytab again by itself", server: resolved(withMachineAccount), change: func(s *sources) { s.secrets["krb"] = secretOf("keytab", "K", "machine", "M", "conf", "c") }},
+		"Krb5Conf":       {reason: "its krb5.conf is read at the start", server: resolved(withMachineAccount), change: func(s *sources) { s.secrets["krb"] = secretOf("keytab", "k", "machine", "m", "conf", "C") }, want: []string{"krb5-conf"}},
+		"MachineAccount": {reason: "so is the password of its account", server: resolved(withMachineAccount), change: func(s *sources) { s.secrets["machine"] = secretOf("password", "P") }, want: []string{"machine-account"}},
 		"FixedName": {reason: "a name that is not read rolls nothing", server: resolved(fixedName), change: func(s *sources) {
 			s.secrets[credentials] = secretOf("host", "h", "port", "p", "dbname", "theirs", "user", "u", "password", "w", "uri", "theirs")
 		}},
@@ -204,6 +209,9 @@ func (src sources) plain(s *server.Server) map[string]string {
 	if s.TLS.ClientCA != "" {
 		out["client-ca"] = of("clients", "ca.crt")
 	}
+	if s.Kerberos.Machine.Enabled {
+		out["krb5-conf"], out["machine-account"] = of("krb", "conf"), of("machine", "password")
+	}
 	if s.Metrics.Token.Name != "" {
 		out["metrics-token"] = of("scrape", "token")
 	}
@@ -250,6 +258,8 @@ func TestChecksumSources(t *testing.T) {
 		"MetricsToken": {reason: "a token is read at the start", server: resolved(withToken), want: []string{"ca", "config", "database", "jwt", "metrics-token"}},
 		"TLS":          {reason: "a certificate is none", server: resolved(withTLS), want: []string{"ca", "config", "database", "jwt"}},
 		"MutualTLS":    {reason: "the authorities of clients are one", server: resolved(withMutualTLS), want: []string{"ca", "client-ca", "config", "database", "jwt"}},
+		"Kerberos":     {reason: "a keytab is none", server: resolved(withKerberos), want: []string{"ca", "config", "database", "jwt"}},
+		"MachineAcct":  {reason: "krb5.conf and password are", server: resolved(withMachineAccount), want: []string{"ca", "config", "database", "jwt", "krb5-conf", "machine-account"}},
 		"ExternalNoCA": {reason: "a CA only where there is one", server: resolved(onExternal, withoutCA), want: []string{"config", "database", "jwt"}},
 	}
 	for name, tc := range cases {

@@ -87,6 +87,9 @@ func ConfigMap(s *server.Server, configYAML, record string, owners []metav1.Owne
 		ObjectMeta: meta(s, names.ConfigMap(s.Name)),
 		Data:       map[string]string{names.ConfigKey: configYAML},
 	}
+	if s.Kerberos.OwnKrb5Conf() {
+		cm.Data[names.Krb5ConfKey] = krb5Conf(s.Kerberos)
+	}
 	cm.Annotations = map[string]string{names.AnnotationRecord: record}
 	cm.OwnerReferences = owners
 	return cm

@@ -26,9 +26,13 @@ func TestConfigIsFrozen(t *testing.T) {
 			s.Logging = server.Logging{Level: "DEBUG", Format: "text", Output: "/data/controlplane/dfs.log"}
 			s.JWT.AccessDuration, s.JWT.RefreshDuration = "5m", "24h"
 		}),
-		"tls":  resolved(onSQLite, withTLS),
-		"mtls": resolved(onSQLite, withMutualTLS),
-		"ldap": resolved(onSQLite, withLDAP),
+		"tls":             resolved(onSQLite, withTLS),
+		"mtls":            resolved(onSQLite, withMutualTLS),
+		"kerberos":        resolved(onSQLite, withKerberos),
+		"machine-account": resolved(onSQLite, withMachineAccount),
+		"kerberos-path":   resolved(onSQLite, withKerberos, func(s *server.Server) { s.Kerberos.Krb5ConfPath = "/etc/krb5.conf" }),
+		"kerberos-kept":   resolved(onSQLite, keptKerberos),
+		"ldap":            resolved(onSQLite, withLDAP),
 		"ldap-starttls": resolved(onSQLite, withLDAP, func(s *server.Server) {
 			s.LDAP.URL, s.LDAP.StartTLS, s.LDAP.NestedGroups, s.LDAP.Idmap, s.LDAP.Realm = "ldap://dc.example.com:3389", true, true, "rid", ""
 			s.LDAP.CA, s.LDAP.CACertFile = record.SecretKey{}, "/etc/ssl/cert.pem"
@@ -91,6 +95,29 @@ func TestConfigOfMetrics(t *testing.T) {
 			}
 			if diff := cmp.Diff(strings.Replace(plain, next, tc.want+next, 1), got); diff != "" {
 				t.Errorf("%s\nConfig(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestKrb5Conf guards that a server with Kerberos has a krb5.conf, of its own where
+// nobody gives it another, and that no other server has one.
+func TestKrb5Conf(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		server *server.Server
+		want   string
+	}{
+		"None":   {reason: "a server without Kerberos has none", server: resolved()},
+		"Own":    {reason: "the image has none", server: resolved(withKerberos), want: "[libdefaults]\n  default_realm = EXAMPLE.COM\n  dns_lookup_kdc = true\n"},
+		"Secret": {reason: "that of a Secret", server: resolved(withMachineAccount)},
+		"Path":   {reason: "that of an image of one's own", server: resolved(withKerberos, func(s *server.Server) { s.Kerberos.Krb5ConfPath = "/etc/krb5.conf" })},
+		"Kept":   {reason: "a server that goes on with Kerberos may read it", server: resolved(keptKerberos), want: "[libdefaults]\n  dns_lookup_kdc = true\n"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := ConfigMap(tc.server, "yaml", "", nil).Data["krb5.conf"]; got != tc.want {
+				t.Errorf("%s: want %q, got %q", tc.reason, tc.want, got)
 			}
 		})
 	}

@@ -114,6 +114,24 @@ func withLDAP(s *server.Server) {
 	}
 }
 
+func withKerberos(s *server.Server) {
+	s.Kerberos = server.Kerberos{Enabled: true, ServicePrincipal: "nfs/files.example.com@EXAMPLE.COM", Realm: "EXAMPLE.COM", Keytab: record.SecretKey{Name: "krb", Key: "keytab"}}
+}
+
+func withMachineAccount(s *server.Server) {
+	withKerberos(s)
+	s.Kerberos.NetBIOSDomain, s.Kerberos.DNSDomain, s.Kerberos.Krb5Conf = "EXAMPLE", "example.com", record.SecretKey{Name: "krb", Key: "conf"}
+	s.Kerberos.Machine = server.MachineAccount{
+		Enabled: true, AccountName: "FILES$", DCAddress: []string{"dc1.example.com", "dc2.example.com:445"},
+		Secret: record.SecretKey{Name: "machine", Key: "password"}, Keytab: record.SecretKey{Name: "krb", Key: "machine"},
+	}
+}
+
+// keptKerberos is a server that goes on with Kerberos, which is off.
+func keptKerberos(s *server.Server) {
+	s.Kerberos = server.Kerberos{Kept: true, Keytab: record.SecretKey{Name: "krb", Key: "keytab"}}
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	file := filepath.Join("testdata", name)

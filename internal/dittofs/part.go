@@ -55,6 +55,9 @@ func parts(s *server.Server) []part {
 	if s.LDAP.Enabled {
 		out = append(out, ldap(s))
 	}
+	if s.Kerberos.Enabled || s.Kerberos.Kept {
+		out = append(out, kerberos(s))
+	}
 	return out
 }
 

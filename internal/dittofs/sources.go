@@ -11,12 +11,14 @@ import (
 
 // The sources of a pod template's checksums.
 const (
-	SourceConfig       = "config"
-	SourceDatabase     = "database"
-	SourceCA           = "ca"
-	SourceJWT          = "jwt"
-	SourceMetricsToken = "metrics-token"
-	SourceClientCA     = "client-ca"
+	SourceConfig         = "config"
+	SourceDatabase       = "database"
+	SourceCA             = "ca"
+	SourceJWT            = "jwt"
+	SourceMetricsToken   = "metrics-token"
+	SourceClientCA       = "client-ca"
+	SourceKrb5Conf       = "krb5-conf"
+	SourceMachineAccount = "machine-account"
 )
 
 // Checksums returns the checksums of what the server reads at its start and never

@@ -26,12 +26,15 @@ import (
 // is noted as one.
 func TestStatefulSetIsFrozen(t *testing.T) {
 	cases := map[string]*server.Server{
-		"percona":  resolved(),
-		"external": resolved(onExternal),
-		"sqlite":   resolved(onSQLite, func(s *server.Server) { s.Storage.Content = nil }),
-		"tls":      resolved(onSQLite, withTLS),
-		"mtls":     resolved(onSQLite, withMutualTLS),
-		"ldap":     resolved(onSQLite, withLDAP),
+		"percona":         resolved(),
+		"external":        resolved(onExternal),
+		"sqlite":          resolved(onSQLite, func(s *server.Server) { s.Storage.Content = nil }),
+		"tls":             resolved(onSQLite, withTLS),
+		"mtls":            resolved(onSQLite, withMutualTLS),
+		"ldap":            resolved(onSQLite, withLDAP),
+		"kerberos":        resolved(onSQLite, withKerberos),
+		"machine-account": resolved(onSQLite, withMachineAccount),
+		"kerberos-kept":   resolved(onSQLite, keptKerberos),
 	}
 	for name, s := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +160,7 @@ func TestEnv(t *testing.T) {
 // TestCredentialsByReferenceOnly guards that nothing that is called a secret has
 // a value in a pod template, which many may read.
 func TestCredentialsByReferenceOnly(t *testing.T) {
-	for name, s := range map[string]*server.Server{"percona": resolved(), "external": resolved(onExternal), "sqlite": resolved(onSQLite), "tls": resolved(withMutualTLS), "ldap": resolved(withLDAP)} {
+	for name, s := range map[string]*server.Server{"percona": resolved(), "external": resolved(onExternal), "sqlite": resolved(onSQLite), "tls": resolved(withMutualTLS), "ldap": resolved(withLDAP), "kerberos": resolved(withMachineAccount)} {
 		pod := StatefulSet(s, nil, observed.Object{}).Spec.Template.Spec
 		for _, c := range append(pod.InitContainers, pod.Containers...) {
 			for _, e := range c.Env {

@@ -257,6 +257,11 @@ func TestAsk(t *testing.T) {
 		"TLS":        {reason: "certificate and authorities", spec: `{storage: {metadataSize: 1Gi}, controlPlane: {certSecretName: c, clientCASecretName: ca}}`, want: want{unasked: optional, database: record.SQLite, secrets: []string{"c", "ca"}}},
 		"LDAP":       {reason: "password and authorities", spec: `{storage: {metadataSize: 1Gi}, identity: {ldap: {enabled: true, bindPasswordSecretRef: {name: p}, caCertSecretRef: {name: ca}}}}`, want: want{unasked: optional, database: record.SQLite, secrets: []string{"p", "ca"}}},
 		"LDAPOff":    {reason: "neither of them where it is off", spec: `{storage: {metadataSize: 1Gi}, identity: {ldap: {bindPasswordSecretRef: {name: p}}}}`, want: want{unasked: optional, database: record.SQLite}},
+		"Kerberos": {
+			reason: "keytabs, configuration and password",
+			spec:   `{storage: {metadataSize: 1Gi}, identity: {kerberos: {enabled: true, keytabSecretRef: {name: k}, krb5ConfSecretRef: {name: c}, machineAccount: {enabled: true, secretRef: {name: p}, keytabSecretRef: {name: m}}}}}`,
+			want:   want{unasked: optional, database: record.SQLite, secrets: []string{"k", "c", "p", "m"}},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -73,6 +73,7 @@ const (
 	AdminPasswordKey = "password"
 	PGBackRestKey    = "s3.conf"
 	CAKey            = "ca.crt"
+	Krb5ConfKey      = "krb5.conf"
 )
 
 // Annotations that the function writes on what it composes.
@@ -172,6 +173,7 @@ const (
 	VolumeControlPlane = "controlplane"
 	VolumeTLS          = "tls-cert"
 	VolumeClientCA     = "tls-client-ca"
+	VolumeKeytab       = "kerberos-keytab"
 )
 
 // ContainerName is the name of the server's container.
@@ -204,4 +206,6 @@ const (
 	EnvAdminPassword = "DITTOFS_ADMIN_INITIAL_PASSWORD" //nolint:gosec // A name.
 	// EnvLDAPBindPassword is read when the server first starts with LDAP.
 	EnvLDAPBindPassword = "DITTOFS_LDAP_BIND_PASSWORD" //nolint:gosec // A name.
+	// EnvMachineSecret is read at every start, as long as the server has not taken one.
+	EnvMachineSecret = "DITTOFS_KERBEROS_MACHINE_ACCOUNT_SECRET" //nolint:gosec // A name.
 )

@@ -98,8 +98,9 @@ type Server struct {
 	// where it opens none.
 	DatabasePort int32 `json:"databasePort,omitempty"`
 	TLS          *TLS  `json:"tls,omitempty"`
-	// LDAP is nil before there is a server with it.
-	LDAP *Provider `json:"ldap,omitempty"`
+	// LDAP and Kerberos are nil before there is a server with them.
+	LDAP     *Provider `json:"ldap,omitempty"`
+	Kerberos *Provider `json:"kerberos,omitempty"`
 }
 
 // Complete fills in what the first format of the record lacks: it is what the live
@@ -129,8 +130,12 @@ type TLS struct {
 
 // What the pod reads Secrets of identity providers for.
 const (
-	UseBindPassword = "bindPassword"
-	UseLDAPCA       = "ca"
+	UseBindPassword  = "bindPassword"
+	UseLDAPCA        = "ca"
+	UseKeytab        = "keytab"
+	UseKrb5Conf      = "krb5Conf"
+	UseMachineSecret = "machineSecret"
+	UseMachineKeytab = "machineKeytab"
 )
 
 // TakenBefore is the configuration that a server took before there was a record.

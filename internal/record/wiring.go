@@ -33,6 +33,7 @@ func OfLive(n string, sts, config observed.Object) *Server {
 		AdminOptional: optional(env[names.EnvAdminPassword]),
 		TLS:           tlsOf(sts),
 		LDAP:          ldapOf(env),
+		Kerberos:      kerberosOf(sts, env),
 	}
 }
 
@@ -54,6 +55,25 @@ func ldapOf(env map[string]observed.Object) *Provider {
 		return &Provider{Taken: TakenBefore, Secrets: map[string]SecretKey{UseBindPassword: ref}}
 	}
 	return nil
+}
+
+// kerberosOf returns the Secrets that the pod reads for Kerberos. The volumes have the
+// names that the DittoFS operator gives them.
+func kerberosOf(sts observed.Object, env map[string]observed.Object) *Provider {
+	out := &Provider{Taken: TakenBefore, Secrets: map[string]SecretKey{}}
+	for use, volume := range map[string]string{UseKeytab: names.VolumeKeytab, UseKrb5Conf: "kerberos-krb5", UseMachineKeytab: "kerberos-machine-keytab"} {
+		secret := sts.Named(volume, "spec", "template", "spec", "volumes").At("secret")
+		for _, i := range secret.List("items") {
+			out.Secrets[use] = SecretKey{Name: secret.String("secretName"), Key: i.String("key")}
+		}
+	}
+	if ref := reference(env[names.EnvMachineSecret]); ref.Name != "" {
+		out.Secrets[UseMachineSecret] = ref
+	}
+	if _, ok := out.Secrets[UseKeytab]; !ok {
+		return nil
+	}
+	return out
 }
 
 // Container returns the server's container.

@@ -93,6 +93,14 @@ func TestOfLive(t *testing.T) {
 				LDAP: &Provider{Taken: "before", Secrets: map[string]SecretKey{"bindPassword": {"ad", "p"}}},
 			},
 		},
+		"Kerberos": {
+			reason: "a server with Kerberos has taken it",
+			server: strings.Replace(server(ref("DITTOFS_KERBEROS_MACHINE_ACCOUNT_SECRET", "machine", "p", "")), "containers:", "volumes: [{name: kerberos-keytab, secret: {secretName: kt, items: [{key: k, path: dittofs.keytab}]}}, {name: kerberos-krb5, secret: {secretName: conf, items: [{key: c, path: krb5.conf}]}}], containers:", 1),
+			want: &Server{
+				Image: "dittofs:1", Database: Database{Kind: SQLite, Path: DefaultSQLitePath},
+				Kerberos: &Provider{Taken: "before", Secrets: map[string]SecretKey{"keytab": {"kt", "k"}, "krb5Conf": {"conf", "c"}, "machineSecret": {"machine", "p"}}},
+			},
+		},
 		"TLS": {
 			reason: "the Secrets of its volumes",
 			server: strings.Replace(server(""), "containers:", "volumes: [{name: config, configMap: {name: c}}, {name: tls-cert, secret: {secretName: api}}, {name: tls-client-ca, secret: {secretName: ca}}], containers:", 1),

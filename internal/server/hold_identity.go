@@ -74,7 +74,7 @@ func (h *holder) provider(what string, had *record.Provider, uses []use) (off bo
 // frozenIdentity reports whether the pod could not start again for want of a Secret
 // of an identity provider.
 func (h *holder) frozenIdentity() bool {
-	for _, u := range h.ldapUses() {
+	for _, u := range append(h.ldapUses(), h.kerberosUses()...) {
 		if !u.problem(*u.ref).none() {
 			return true
 		}
@@ -109,6 +109,7 @@ func (h *holder) caProblem(ref record.SecretKey) problem {
 // Source: dittofs v0.29.0 cmd/dfs/commands/start.go, resolveIdentityProviders.
 func (h *holder) identityProviders() {
 	h.ldapTaken()
+	h.kerberosTaken()
 	if h.live.Int("status", "readyReplicas") > 0 && h.frozenIdentity() {
 		h.s.Frozen = true
 	}
@@ -117,19 +118,21 @@ func (h *holder) identityProviders() {
 func (h *holder) ldapTaken() {
 	l := h.s.LDAP
 	had := h.hadProvider(func(s record.Server) *record.Provider { return s.LDAP })
-	h.providers.LDAP = h.take(had, l.Enabled, l.Config(), h.ldapUses(), names.EnvLDAPBindPassword)
+	off := h.spec.Identity != nil && h.spec.Identity.LDAP != nil && h.spec.Identity.LDAP.SwitchedOff
+	h.providers.LDAP = h.take(had, l.Enabled, off, l.Config(), h.ldapUses(), h.podHas(names.EnvLDAPBindPassword))
 	switch p := h.providers.LDAP; {
 	case p == nil || p.Taken == "" || p.Taken == p.Asked && !p.Off:
 	case p.Off:
-		h.warn(pathLDAP, "is off, and the server goes on with LDAP: it has kept a copy of its configuration since it first started with it. Switch it off there as well: %s", set("ldap", map[string]any{"enabled": false}))
+		h.warn(pathLDAP, "is off, and the server goes on with LDAP: it has kept a copy of its configuration since it first started with it. Switch it off there as well: %s. Then set %s.switchedOff to true", set("ldap", map[string]any{"enabled": false}), h.spec.Path(pathLDAP))
 	default:
 		h.warn(pathLDAP, "has changed since the server first started with it, and the server goes on with the copy that it has kept. Change that as well: %s", set("ldap", l.Config()))
 	}
 }
 
-// take returns what is to be remembered of an identity provider, nil for nothing. The
-// variable is one that the pod has if, and only if, it has the provider.
-func (h *holder) take(had *record.Provider, on bool, config map[string]any, uses []use, variable string) *record.Provider {
+// take returns what is to be remembered of an identity provider, nil for nothing: of
+// one that is off, and that was switched off in the server, too. inPod is whether the
+// live pod template has the provider.
+func (h *holder) take(had *record.Provider, on, switchedOff bool, config map[string]any, uses []use, inPod bool) *record.Provider {
 	if had != nil && !h.had.Database.Same(h.s.Current) {
 		// On another database the server reads its file again.
 		had = nil
@@ -150,10 +153,10 @@ func (h *holder) take(had *record.Provider, on bool, config map[string]any, uses
 		p.Taken = p.Asked
 	case had.Taken != "":
 		p.Taken = had.Taken
-	case !had.Off && h.live.Int("status", "readyReplicas") > 0 && h.current() && h.podHas(variable):
+	case !had.Off && h.live.Int("status", "readyReplicas") > 0 && h.current() && inPod:
 		p.Taken = had.Asked
 	}
-	if !on && p.Taken == "" {
+	if !on && (p.Taken == "" || switchedOff) {
 		return nil
 	}
 	if !on {

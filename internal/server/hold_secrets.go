@@ -13,6 +13,7 @@ func (h *holder) secrets() {
 	h.metricsToken()
 	h.tls()
 	h.ldap()
+	h.kerberos()
 }
 
 func (h *holder) jwt() {

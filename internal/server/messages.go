@@ -42,12 +42,6 @@ func (m *messages) required(path, detail string) {
 	m.errs = append(m.errs, field.Required(m.spec.Path(path), detail))
 }
 
-// unbuilt refuses a field without which the server would be less secure than asked
-// for.
-func (m *messages) unbuilt(path string) {
-	m.errs = append(m.errs, field.Forbidden(m.spec.Path(path), "is not supported yet, and a server without it would be less secure than asked for; remove the field"))
-}
-
 func (m *messages) oneOf(path, value string, allowed ...string) string {
 	if !slices.Contains(allowed, value) {
 		m.errs = append(m.errs, field.NotSupported(m.spec.Path(path), value, allowed))

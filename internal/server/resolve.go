@@ -71,7 +71,7 @@ type holder struct {
 	// says of itself; nil before there is a server.
 	had *record.Server
 	// providers are what is to be remembered of identity providers.
-	providers struct{ LDAP *record.Provider }
+	providers struct{ LDAP, Kerberos *record.Provider }
 }
 
 func (h *holder) all() {
@@ -174,7 +174,7 @@ func (h *holder) record() {
 		r.Server.Metrics = &record.Metrics{Port: m.Port, Path: m.Path, Token: m.Token}
 	}
 	r.Server.DatabasePort = h.s.Network.DatabasePort
-	r.Server.LDAP = h.providers.LDAP
+	r.Server.LDAP, r.Server.Kerberos = h.providers.LDAP, h.providers.Kerberos
 	if t := h.s.TLS; t.Cert != "" {
 		r.Server.TLS = &record.TLS{Cert: t.Cert, ClientCA: t.ClientCA}
 	}

@@ -98,7 +98,6 @@ func TestInvalid(t *testing.T) {
 		sizeMsg     = "must be a whole number of Mi, Gi or Ti, such as 10Gi"
 		durationMsg = "must be a positive duration such as 15m or 168h"
 		imageMsg    = "must be an image reference such as marmos91c/dittofs:v0.29.0"
-		refused     = "is not supported yet, and a server without it would be less secure than asked for; remove the field"
 		scheduleMsg = `must be a cron schedule of five fields such as "0 2 * * *", or @daily and its like, in UTC`
 		identMsg    = "must begin with a lower-case letter or _, hold lower-case letters, digits, _ and -, and have at most 63 characters"
 		pathMsg     = "must be an absolute path of letters, digits, '.', '_' and '-', without a slash at its end"
@@ -315,18 +314,35 @@ func TestInvalid(t *testing.T) {
 			want:   []string{`spec.identity.ldap.url: Invalid value: "https://dc": must begin with ldaps:// or ldap://, and name a host`},
 		},
 
-		// What is not built yet and would be missed.
-		"Directories": {
-			reason: "a server without its directory is a downgrade in silence",
-			call:   call{spec: `{identity: {kerberos: {enabled: true}}}`},
+		// Kerberos.
+		"KerberosWithNothing": {
+			reason: "the server would not start", call: call{spec: `{identity: {kerberos: {machineAccount: {enabled: true}}}}`, defaults: `{identity: {kerberos: {enabled: true, netbiosDomain: X}}}`},
 			want: []string{
-				`spec.identity.kerberos: Forbidden: ` + refused,
+				`spec.identity.kerberos.servicePrincipal: Required value: the server's principal, such as nfs/files.example.com@EXAMPLE.COM`,
+				`spec.identity.kerberos.keytabSecretRef: Required value: the Secret with the keytab of the principal`,
+				`spec.identity.kerberos.machineAccount.accountName: Required value: the account of the computer, such as FILES$`,
+				`spec.identity.kerberos.machineAccount.secretRef: Required value: the Secret with the password of the account, or keytabSecretRef`,
 			},
 		},
-		"UnbuiltDefault": {
-			reason: "where the Input says it, the Input is named",
-			call:   call{spec: `{}`, defaults: `{identity: {kerberos: {enabled: true}}}`},
-			want:   []string{`input.defaults.identity.kerberos: Forbidden: ` + refused},
+		"KerberosNames": {
+			reason: "the server would not start with them either",
+			call:   call{spec: `{identity: {kerberos: {enabled: true, servicePrincipal: "a b", realm: a@b, netbiosDomain: a.b, dnsDomain: a/b, keytabSecretRef: {name: K}}}}`},
+			want: []string{
+				`spec.identity.kerberos.servicePrincipal: Invalid value: "a b": must have no spaces, such as nfs/files.example.com@EXAMPLE.COM`,
+				`spec.identity.kerberos.realm: Invalid value: "a@b": must be a realm, such as EXAMPLE.COM, without @, / and spaces`,
+				`spec.identity.kerberos.netbiosDomain: Invalid value: "a.b": must be one label, such as EXAMPLE, without dots, @, / and spaces`,
+				`spec.identity.kerberos.dnsDomain: Invalid value: "a/b": must be a domain, such as example.com, without @, / and spaces`,
+				`spec.identity.kerberos.keytabSecretRef.name: Invalid value: "K": ` + rfc1123,
+				`spec.identity.kerberos.keytabSecretRef.key: Required value: the key within the Secret`,
+			},
+		},
+		"SwitchedOffAndOn": {
+			reason: "what was switched off is not believed to be so for ever",
+			call:   call{spec: `{identity: {ldap: {enabled: true, switchedOff: true, url: "ldaps://x", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: s, key: k}}, kerberos: {enabled: true, switchedOff: true, servicePrincipal: p, keytabSecretRef: {name: s, key: k}}}}`},
+			want: []string{
+				`spec.identity.ldap.switchedOff: Forbidden: is for a provider that is off; remove the field`,
+				`spec.identity.kerberos.switchedOff: Forbidden: is for a provider that is off; remove the field`,
+			},
 		},
 
 		// The database.

@@ -30,6 +30,7 @@ type Server struct {
 	APIPort        int32
 	TLS            TLS
 	LDAP           LDAP
+	Kerberos       Kerberos
 	JWT            JWT
 	Admin          Admin
 	Service        Exposure

@@ -110,6 +110,12 @@ func (s Spec) Secrets() []string {
 	if id := s.Identity; id != nil && id.LDAP != nil && id.LDAP.Enabled {
 		out = append(out, secretName(id.LDAP.BindPasswordSecretRef), secretName(id.LDAP.CACertSecretRef))
 	}
+	if id := s.Identity; id != nil && id.Kerberos != nil && id.Kerberos.Enabled {
+		out = append(out, secretName(id.Kerberos.KeytabSecretRef), secretName(id.Kerberos.Krb5ConfSecretRef))
+		if m := id.Kerberos.MachineAccount; m != nil && m.Enabled {
+			out = append(out, secretName(m.SecretRef), secretName(m.KeytabSecretRef))
+		}
+	}
 	if cp := s.ControlPlane; cp != nil {
 		out = append(out, cp.CertSecretName, cp.ClientCASecretName)
 	}

@@ -36,6 +36,7 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	v.storage()
 	v.identity()
 	v.ldap()
+	v.kerberos()
 	v.services()
 	v.logging()
 	v.metrics()
@@ -381,15 +382,9 @@ func (v *validator) endpoint(path, value string) string {
 	return host
 }
 
-// notBuiltYet refuses what the function does not build yet where leaving it out
-// would be a downgrade in silence, and warns of the rest.
+// notBuiltYet warns of what the function does not build yet.
 func (v *validator) notBuiltYet() {
 	spec := v.spec
-	if id := spec.Identity; id != nil {
-		if id.Kerberos != nil && id.Kerberos.Enabled {
-			v.unbuilt("identity.kerberos")
-		}
-	}
 	if spec.AdapterDiscovery != nil {
 		v.warn("adapterDiscovery", "is ignored: the Services for NFS and SMB are always composed")
 	}

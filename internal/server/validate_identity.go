@@ -78,6 +78,7 @@ func (v *validator) ldap() {
 	if !spec.Enabled {
 		return
 	}
+	v.notSwitchedOff(pathLDAP, spec.SwitchedOff)
 	l := LDAP{
 		Enabled: true, URL: strings.TrimSpace(spec.URL), StartTLS: spec.StartTLS, AllowPlaintext: spec.AllowPlaintext,
 		BaseDN: spec.BaseDN, BindDN: spec.BindDN, Realm: spec.Realm, NestedGroups: spec.NestedGroups,

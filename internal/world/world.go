@@ -301,9 +301,12 @@ func (b *builder) readSecrets(ask Ask) {
 		if s.TLS != nil {
 			own = append(own, s.TLS.Cert, s.TLS.ClientCA)
 		}
-		if s.LDAP != nil {
-			for _, k := range slices.Sorted(maps.Keys(s.LDAP.Secrets)) {
-				own = append(own, s.LDAP.Secrets[k].Name)
+		for _, p := range []*record.Provider{s.LDAP, s.Kerberos} {
+			if p == nil {
+				continue
+			}
+			for _, k := range slices.Sorted(maps.Keys(p.Secrets)) {
+				own = append(own, p.Secrets[k].Name)
 			}
 		}
 	}

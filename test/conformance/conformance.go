@@ -145,6 +145,19 @@ controlPlane: {tls: true, certSecretName: own-cert, clientCASecretName: own-cert
 	"LDAP": `
 storage: {metadataSize: 10Gi}
 identity: {ldap: {enabled: true, url: "ldaps://dc", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: own-admin, key: password}, caCertSecretRef: {name: own-cert}}}`,
+	"Kerberos": `
+storage: {metadataSize: 10Gi}
+identity:
+  kerberos:
+    enabled: true
+    servicePrincipal: nfs/files@EXAMPLE.COM
+    netbiosDomain: EXAMPLE
+    keytabSecretRef: {name: own-keytab, key: keytab}
+    krb5ConfSecretRef: {name: own-keytab}
+    machineAccount: {enabled: true, accountName: FILES$, dcAddress: [dc1], secretRef: {name: own-admin, key: password}, keytabSecretRef: {name: own-keytab, key: keytab}}`,
+	"KerberosAlone": `
+storage: {metadataSize: 10Gi}
+identity: {kerberos: {enabled: true, servicePrincipal: nfs/files@EXAMPLE.COM, keytabSecretRef: {name: own-keytab, key: keytab}}}`,
 	"ExternalDatabase": `
 storage: {metadataSize: 10Gi}
 database: {type: postgres, postgresSecretRef: {name: external-db, key: any}}`,
@@ -359,6 +372,9 @@ func UserSecrets(xr *unstructured.Unstructured) []*unstructured.Unstructured {
 		all[name] = map[string]string{"tls.crt": cert, "tls.key": key, "ca.crt": cert}
 	}
 	all["corp-directory"] = map[string]string{"bind-password": Canary + "-ldap", "ca.crt": cert}
+	for _, name := range []string{"own-keytab", "domain-member"} {
+		all[name] = map[string]string{"keytab": certtest.Keytab("k"), "krb5.conf": "[libdefaults]\n", "password": Canary + "-machine"}
+	}
 	out := make([]*unstructured.Unstructured, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		data := object{}

@@ -174,6 +174,11 @@ func (l *life) userSecret(name string) {
 		data = map[string]string{"key": v("jwt")}
 	case "own-admin":
 		data = map[string]string{"password": v("admin")}
+	case "own-keytab":
+		data = map[string]string{"keytab": certtest.Keytab(v("keytab")), "krb5.conf": pick(l.r, "[libdefaults]\n", "[libdefaults]\n  dns_lookup_kdc = true\n")}
+		if l.chance(20) {
+			data["keytab"] = data["keytab"][:20]
+		}
 	case "own-ldap":
 		data = map[string]string{"password": v("ldap")}
 	case "own-cert", "other-cert":
@@ -518,7 +523,7 @@ func certificates(r *rand.Rand) map[string]string {
 	return data
 }
 
-var userSecrets = []string{"external-db", "other-db", "s3-keys", "own-jwt", "own-admin", "own-cert", "other-cert", "own-ca", "own-ldap"} //nolint:gochecknoglobals // A constant.
+var userSecrets = []string{"external-db", "other-db", "s3-keys", "own-jwt", "own-admin", "own-cert", "other-cert", "own-ca", "own-ldap", "own-keytab"} //nolint:gochecknoglobals // A constant.
 
 func (l *life) userSecretActs() string {
 	name := pick(l.r, userSecrets...)

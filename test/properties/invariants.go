@@ -536,7 +536,7 @@ func (l *life) concern(wired string) string {
 	of := object{}
 	for _, p := range [][]string{
 		{"image"}, {"resources"}, {"securityContext"}, {"podSecurityContext"}, {"terminationGracePeriodSeconds"}, {"controlPlane"},
-		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"}, {"gc"}, {"extraConfig"}, {"identity", "ldap"},
+		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"}, {"gc"}, {"extraConfig"}, {"identity", "ldap"}, {"identity", "kerberos"},
 	} {
 		of[strings.Join(p, ".")] = at(m, p...)
 	}
@@ -552,6 +552,9 @@ func (l *life) concern(wired string) string {
 		of[name+" is whole"] = l.hasPair(name)
 		of["authorities of "+name] = l.authorities(name)
 	}
+	keytab, _ := decoded(l.get(l.secretKey("own-keytab")), "keytab")
+	conf, _ := decoded(l.get(l.secretKey("own-keytab")), "krb5.conf")
+	of["own-keytab"] = []any{len(keytab) > 20, conf}
 	of["own-ldap is there"] = l.has("own-ldap", "password")
 	of["own-admin is there"] = l.has("own-admin", "password")
 	// A server that has started does not need it any more.
@@ -686,6 +689,9 @@ func (l *life) valid() bool {
 		return false
 	}
 	if text(m, "storage", "metadataSize") == "" {
+		return false
+	}
+	if isTrue(m, "identity", "kerberos", "enabled") && isTrue(m, "identity", "kerberos", "switchedOff") {
 		return false
 	}
 	if isTrue(m, "metrics", "enabled") && cmp.Or(number(m, "metrics", "port"), 9090) == cmp.Or(number(m, "controlPlane", "port"), 8080) {

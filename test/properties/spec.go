@@ -73,6 +73,16 @@ func randomSpec(r *rand.Rand) object {
 		}
 		set(s, ldap, "identity", "ldap")
 	}
+	if maybe(12) {
+		kerberos := object{"enabled": maybe(80), "servicePrincipal": pick(r, "nfs/a@X", "nfs/b@X"), "keytabSecretRef": object{"name": "own-keytab", "key": "keytab"}}
+		if maybe(30) {
+			kerberos["krb5ConfSecretRef"] = object{"name": "own-keytab", "key": "krb5.conf"}
+		}
+		if !isTrue(kerberos, "enabled") {
+			kerberos["switchedOff"] = maybe(30)
+		}
+		set(s, kerberos, "identity", "kerberos")
+	}
 	if maybe(20) {
 		s["logging"] = object{"level": pick(r, "DEBUG", "info"), "format": pick(r, "json", "text")}
 	}

@@ -128,6 +128,16 @@ var edits = map[string]group{
 		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldap://example.org"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap.url", "spec.identity.ldap.bindPasswordSecretRef"}},
 		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldaps://example.org", "baseDN": "dc=example", "bindDN": "cn=ditto", "bindPasswordSecretRef": {"name": "mine", "key": "nothing"}}}}`, undo: `{"identity": null}`, held: []string{"spec.identity.ldap.bindPasswordSecretRef", "Secret mine has no key nothing"}},
 	}},
+	"kerberos": {e2e.WithSQLite, []edit{
+		{
+			edit:    `{"identity": {"kerberos": {"enabled": true, "servicePrincipal": "nfs/files@EXAMPLE.ORG", "realm": "EXAMPLE.ORG", "dnsDomain": "example.org", "keytabSecretRef": {"name": "keytab", "key": "keytab"}, "krb5ConfSecretRef": {"name": "mine", "key": "password"}, "krb5Conf": "/x", "machineAccount": {"enabled": true, "accountName": "FILES$", "dcAddress": ["dc"], "secretRef": {"name": "mine", "key": "password"}, "keytabSecretRef": {"name": "keytab", "key": "keytab"}}}}}`,
+			undo:    `{"identity": {"kerberos": {"enabled": false, "switchedOff": true}}}`,
+			lastly:  `{"identity": null}`,
+			changes: []string{config, pod}, warned: []string{"spec.identity.kerberos.netbiosDomain"},
+		},
+		{edit: `{"identity": {"ldap": {"enabled": false, "switchedOff": true}, "kerberos": {"netbiosDomain": "X", "switchedOff": true}}}`, undo: `{"identity": null}`},
+		{edit: `{"identity": {"kerberos": {"enabled": true, "servicePrincipal": "nfs/files@EXAMPLE.ORG", "keytabSecretRef": {"name": "mine", "key": "password"}}}}`, undo: `{"identity": null}`, held: []string{"spec.identity.kerberos.keytabSecretRef", "is no keytab"}},
+	}},
 	"held volumes": {e2e.WithSQLite, []edit{
 		{edit: `{"storage": {"metadataSize": "2Gi"}}`, undo: `{"storage": {"metadataSize": "1Gi"}}`, held: []string{"spec.storage.metadataSize"}},
 		{edit: `{"storage": {"contentSize": "1Gi", "controlPlaneSize": "2Gi"}}`, undo: `{"storage": {"contentSize": null, "controlPlaneSize": null}}`, held: []string{"spec.storage.contentSize", "spec.storage.controlPlaneSize"}},
@@ -137,7 +147,6 @@ var edits = map[string]group{
 	}},
 	"refused": {e2e.WithSQLite, []edit{
 		{edit: `{"controlPlane": {"tls": true, "clientCASecretName": "mine"}}`, undo: `{"controlPlane": null}`, refused: []string{"spec.controlPlane.certSecretName", "spec.controlPlane.clientCASecretName"}},
-		{edit: `{"identity": {"kerberos": {"enabled": true, "realm": "EXAMPLE.ORG"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.kerberos"}},
 		// With something wrong nothing else is applied either.
 		{edit: `{"metrics": {"enabled": true, "port": 8080}, "replicas": 0}`, undo: `{"metrics": null, "replicas": null}`, refused: []string{"spec.metrics.port", "spec.controlPlane.port"}},
 	}},
@@ -201,7 +210,7 @@ func TestEdits(t *testing.T) {
 			t.Parallel()
 
 			ns := e2e.NewNamespace(t)
-			ns.Apply(s3Secret + mySecret + tlsSecret(t))
+			ns.Apply(s3Secret + mySecret + keytabSecret + tlsSecret(t))
 			ns.Running("files", g.spec)
 			ns.Settle("files")
 			before := ns.Snapshot("files")
@@ -213,6 +222,15 @@ func TestEdits(t *testing.T) {
 		})
 	}
 }
+
+// keytabSecret has a keytab with one entry that is a hole.
+const keytabSecret = `
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keytab}
+data: {keytab: BQL////8AAAAAA==}
+`
 
 const mySecret = `
 ---
@@ -261,7 +279,7 @@ func TestEveryFieldIsEdited(t *testing.T) {
 
 	// What is handed on, refused or ignored as a whole. The names and keys of
 	// Secrets are one thing each, and optional is nothing.
-	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources|identity\.kerberos)\.|\.optional$`)
+	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources)\.|\.optional$`)
 	versions, _ := e2e.Cluster(t).Get("customresourcedefinition", "dittoservers.dittofs.dittofs.com").Value("spec", "versions").([]any)
 	properties := []string{"schema", "openAPIV3Schema", "properties", "spec"}
 	schema, ok, err := unstructured.NestedMap(versions[0].(map[string]any), properties...)
