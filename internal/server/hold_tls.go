@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/record"
 )
 
@@ -49,6 +50,24 @@ func (h *holder) tls() {
 			t.ClientCA = had.ClientCA
 		}
 	}
+	h.probes(had)
+}
+
+// probes keeps how the kubelet asks for health where somebody else's probes are on the
+// live object, such as the DittoFS operator's on one that was taken over. Server-side
+// apply keeps those, and the API server refuses a probe of two kinds: the server would
+// never be changed again.
+func (h *holder) probes(had record.TLS) {
+	t := &h.s.TLS
+	theirs := "tcpSocket"
+	if t.ClientCA != "" {
+		theirs = "httpGet"
+	}
+	if !h.live.OwnedByOthers("spec", "template", "spec", "containers", observed.Item{"name": names.ContainerName}, "livenessProbe", theirs) || (t.ClientCA != "") == (had.ClientCA != "") {
+		return
+	}
+	h.hold(pathClientCA, "StatefulSet %s has probes that somebody else made, such as the DittoFS operator, and a probe cannot be changed from https to TCP or back beside them. To have it made again: kubectl -n %s delete statefulset %s --cascade=orphan", h.s.Name, h.s.Namespace, h.s.Name)
+	t.Cert, t.ClientCA = had.Cert, had.ClientCA
 }
 
 // frozenTLS reports whether the pod could not start again for want of a certificate.

@@ -197,3 +197,38 @@ func TestFrozenByTLS(t *testing.T) {
 		})
 	}
 }
+
+// TestProbesOfSomebodyElse guards that a StatefulSet with the DittoFS operator's probes
+// is not sent others beside them, which the API server refuses.
+func TestProbesOfSomebodyElse(t *testing.T) {
+	live := func(manager, handler, volumes string) string {
+		return `{metadata: {name: files, managedFields: [{manager: ` + manager + `, operation: Update, fieldsV1: {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"dittofs"}': {"f:livenessProbe": {"f:` + handler + `": {}}}}}}}}}]},
+			spec: {template: {spec: {containers: [{name: dittofs, env: [], livenessProbe: {` + handler + `: {port: 8080}}}], volumes: [` + volumes + `]}}}}`
+	}
+	const served, mutual = `{name: tls-cert, secret: {secretName: api}}`, `{name: tls-cert, secret: {secretName: api}}, {name: tls-client-ca, secret: {secretName: api}}`
+	const operator, crossplane = "manager", "apiextensions.crossplane.io/composed/x"
+	cases := map[string]struct {
+		reason, spec, live string
+		held               bool
+		want               server.TLS
+	}{
+		"ToMutual":   {reason: "its probes ask over http", spec: `{controlPlane: {certSecretName: api, clientCASecretName: api}}`, live: live(operator, "httpGet", served), held: true, want: server.TLS{Cert: "api"}},
+		"FromMutual": {reason: "its probes only connect", spec: `{controlPlane: {certSecretName: api}}`, live: live(operator, "tcpSocket", mutual), held: true, want: server.TLS{Cert: "api", ClientCA: "api"}},
+		"Plain":      {reason: "the scheme of a probe can be changed", spec: `{}`, live: live(operator, "httpGet", served)},
+		"Mutual":     {reason: "as they are", spec: `{controlPlane: {certSecretName: api, clientCASecretName: api}}`, live: live(operator, "tcpSocket", mutual), want: server.TLS{Cert: "api", ClientCA: "api"}},
+		"Ours":       {reason: "our own are replaced", spec: `{controlPlane: {certSecretName: api, clientCASecretName: api}}`, live: live(crossplane, "httpGet", served), want: server.TLS{Cert: "api", ClientCA: "api"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			res := call{spec: tc.spec, composed: map[string]string{"server": tc.live}, answers: map[string]string{"Secret/api": certSecret("api")}}.resolve(t)
+			if diff := cmp.Diff(tc.want, res.Server.TLS); diff != "" {
+				t.Errorf("%s: TLS: -want, +got:\n%s", tc.reason, diff)
+			}
+			var want []string
+			if tc.held {
+				want = append(want, "spec.controlPlane.clientCASecretName: StatefulSet files has probes that somebody else made")
+			}
+			wantHeld(t, tc.reason, res, want...)
+		})
+	}
+}

@@ -116,7 +116,7 @@ func (v *validator) extraSection(at string, section map[string]any, instead stri
 		inner, isSection := section[k].(map[string]any)
 		switch {
 		case slices.Contains(free, path) && !isSection:
-		case instead != "" && !(isSection && hasBelow(slices.Values(free), path)):
+		case instead != "" && (!isSection || !hasBelow(slices.Values(free), path)):
 			v.forbidden(pathExtra+"."+path, "is wired by this function: "+instead)
 		case !isSection && hasBelow(maps.Keys(wired), path):
 			v.forbidden(pathExtra+"."+path, "must be an object: this function has wired a part of it")
