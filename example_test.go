@@ -42,6 +42,7 @@ var examples = map[string]struct {
 }{
 	"minimal":           {file: "example/minimal.yaml", stages: perconaStages},
 	"minimal-and-input": {file: "example/minimal.yaml", input: "example/input.yaml", stages: perconaStages},
+	"overrides":         {file: "example/minimal.yaml", input: "example/overrides.yaml", stages: perconaStages},
 	"percona":           {file: "example/percona.yaml", stages: perconaStages},
 	"production":        {file: "example/production.yaml", required: "example/required/production.yaml", stages: perconaStages},
 	"external-database": {file: "example/external-database.yaml", required: "example/required/external-database.yaml", stages: serverStages},
@@ -184,8 +185,10 @@ func TestExamplesFitTheDefinitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if errs := j.Judge(t.Context(), inputFrom(t, "example/input.yaml").AsMap()); len(errs) > 0 {
-		t.Errorf("example/input.yaml: %v", errs.ToAggregate())
+	for _, file := range []string{"example/input.yaml", "example/overrides.yaml"} {
+		if errs := j.Judge(t.Context(), inputFrom(t, file).AsMap()); len(errs) > 0 {
+			t.Errorf("%s: %v", file, errs.ToAggregate())
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	ask.MonitorsServed = settings.ServiceMonitors
 	w := world.Read(in, xr, id, ask)
 	res := server.Resolve(spec, w)
+	res.Server.Overrides = settings.Overrides
 	res.Held = append(held, res.Held...)
 	res.Errors = append(append(append(errs, specErrs...), unidentified...), res.Errors...)
 
@@ -69,7 +70,7 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 			log.Debug("Composed", "resources", len(out.State.Composed), "leftOut", len(out.State.LeftOut), "databaseReady", target.Ready)
 			return rsp, nil
 		}
-		out.Result.Errors = field.ErrorList{field.InternalError(field.NewPath("composition"), err)}
+		out.Result.Errors = field.ErrorList{asField(err)}
 	}
 
 	// What is not known yet is asked first: a Fatal ends the questions, and with
@@ -82,6 +83,14 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	out.WriteInvalid(rsp)
 	log.Info("Refused", "error", report.Error(out.Result.Errors))
 	return rsp, nil
+}
+
+// asField returns an error of composing as one of a field: that of an override names it.
+func asField(err error) *field.Error {
+	if wrong := new(field.Error); errors.As(err, &wrong) {
+		return wrong
+	}
+	return field.InternalError(field.NewPath("composition"), err)
 }
 
 // compose writes the desired state of a server, and the report of it.

@@ -61,4 +61,35 @@ type Input struct {
 	// and an older one gets none.
 	// +optional
 	ServiceMonitors *bool `json:"serviceMonitors,omitempty"`
+
+	// Overrides are patches of what is composed for every server, applied last, in their
+	// order. What decides over data, identity or ownership is out of their reach, and so is
+	// what a server's own fields decide: see the README. Default: none.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Overrides []Override `json:"overrides,omitempty"`
+}
+
+// An Override is a patch of one kind of composed objects, or of one composed object.
+// +kubebuilder:validation:XValidation:rule="has(self.kind) != has(self.resource)",message="must have either a kind or a resource"
+type Override struct {
+	// Kind of the composed objects to patch, for example StatefulSet or Service. Default:
+	// none, resource says which object.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind,omitempty"`
+
+	// Resource is the composition resource name of the object to patch, for example server or
+	// api: the annotation crossplane.io/composition-resource-name of composed objects, and
+	// what the function's render command prints. Default: none, kind says which objects.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Resource string `json:"resource,omitempty"`
+
+	// Patch is a partial object that is merged into what is composed: as kubectl patch does
+	// it, strategically, for Kubernetes' own kinds, and as a JSON merge patch, in which a
+	// list replaces a list, for others. null removes a field.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Patch *runtime.RawExtension `json:"patch"`
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/override"
 	"github.com/dittofs/function-dittoserver/internal/pgstate"
 	"github.com/dittofs/function-dittoserver/internal/postgres"
 	"github.com/dittofs/function-dittoserver/internal/record"
@@ -135,6 +136,10 @@ func (c *composer) compose(row kinds.Row) error {
 	e := c.w.Object(row.Resource)
 	if why := c.leaveOut(row); why != NotLeftOut {
 		if why != NotWanted {
+			// An override that cannot be applied is told before it is needed.
+			if err := c.try(row, e); err != nil {
+				return err
+			}
 			c.state.LeftOut = append(c.state.LeftOut, LeftOut{Ref: row.Ref(c.s.Name), Why: why, Owner: e.Owner, Controlled: e.Controlled})
 		}
 		return nil
@@ -151,16 +156,30 @@ func (c *composer) compose(row kinds.Row) error {
 	return nil
 }
 
-// build returns an object, or its identity alone while it is being taken over.
+// build returns an object with the platform's overrides, or its identity alone while it
+// is being taken over.
 func (c *composer) build(row kinds.Row, e world.Existing) (*structpb.Struct, error) {
 	if !e.New {
-		return row.Build(c.in, e.Object)
+		o, err := row.Build(c.in, e.Object)
+		if err != nil {
+			return nil, err
+		}
+		return override.Apply(c.s.Overrides, row.Ref(c.s.Name), o)
 	}
 	return structpb.NewStruct(map[string]any{
 		"apiVersion": row.APIVersion,
 		"kind":       row.Kind,
 		"metadata":   map[string]any{"name": e.Name, "namespace": c.s.Namespace},
 	})
+}
+
+// try builds an object that is left out, for the errors of overrides alone.
+func (c *composer) try(row kinds.Row, e world.Existing) error {
+	if len(c.s.Overrides) == 0 {
+		return nil
+	}
+	_, err := c.build(row, e)
+	return err
 }
 
 func (c *composer) leaveOut(row kinds.Row) Reason {

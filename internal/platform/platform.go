@@ -10,7 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/input/v1beta1"
+	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/override"
 	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
@@ -22,6 +24,8 @@ type Settings struct {
 	// ServiceMonitors is whether ServiceMonitors may be composed, nil for what
 	// Crossplane tells.
 	ServiceMonitors *bool
+	// Overrides are patches of what is composed.
+	Overrides []override.Override
 }
 
 // Read reads the Input of a request. Every field is optional, and one that is
@@ -57,6 +61,10 @@ func Read(in observed.Object, ttl time.Duration) (Settings, field.ErrorList) {
 		s.TTL = d
 	}
 	s.ServiceMonitors = i.ServiceMonitors
+	if len(i.Overrides) > 0 {
+		overrides, wrong := override.Read(i.Overrides, kinds.Refs(""))
+		s.Overrides, errs = overrides, append(errs, wrong...)
+	}
 	if s.Namespace = i.Namespace; s.Namespace != "" {
 		for _, msg := range validation.IsDNS1123Label(s.Namespace) {
 			errs = append(errs, field.Invalid(root.Child("namespace"), s.Namespace, msg))

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/override"
 	"github.com/dittofs/function-dittoserver/internal/record"
 )
 
@@ -58,6 +59,9 @@ type Server struct {
 
 	// Cluster is nil if there is to be no PerconaPGCluster.
 	Cluster *Cluster
+
+	// Overrides are the platform's patches of what is composed, applied last.
+	Overrides []override.Override
 
 	// Record is what is recorded, but for what is not known before the objects are
 	// built.

@@ -34,16 +34,22 @@ func reference(server, input *extv1.JSONSchemaProps) []byte {
 	b.WriteString("\n" + cell(input.Description) + "\n")
 	b.WriteString("\n| Field | Type | Default | Description |\n|---|---|---|---|\n")
 
+	overrides := input.Properties["overrides"]
+
 	for _, f := range fields(reflect.TypeFor[v1beta1.Input]()) {
 		p := input.Properties[f.name]
 
 		switch f.name {
 		case "defaults":
 			row(b, f.name, "a partial [spec](#spec)", p.Description, true)
+		case "overrides":
+			row(b, f.name, "list of [objects](#overrides)", p.Description, true)
 		default:
 			row(b, f.name, typeName(p, f.typ), p.Description, true)
 		}
 	}
+
+	section(b, "overrides[]", *overrides.Items.Schema, reflect.TypeFor[v1beta1.Override](), true)
 
 	return b.Bytes()
 }
@@ -72,7 +78,7 @@ func section(b *bytes.Buffer, path string, s extv1.JSONSchemaProps, t reflect.Ty
 		p := s.Properties[f.name]
 		e := elem(f.typ)
 
-		if e.Kind() != reflect.Struct || ofKubernetes(e) {
+		if e.Kind() != reflect.Struct || ofKubernetes(e) || p.XPreserveUnknownFields != nil {
 			row(b, f.name, typeName(p, f.typ), p.Description, defaults)
 
 			continue
