@@ -22,7 +22,7 @@ import (
 const operatorLayout = "testdata/operator-layout"
 
 // TestMovingTable is what becomes of everything that the DittoFS operator leaves,
-// as it is printed. The end-to-end test TestMoving compares such a table with what
+// as it is printed. End-to-end, TestServersOfTheOperator compares such a table with what
 // then happens.
 func TestMovingTable(t *testing.T) {
 	got, note, err := runCLI(t, "render", "--observed", operatorLayout, "--required", "testdata/moving/orphans.yaml")
@@ -100,6 +100,20 @@ func TestMoving(t *testing.T) {
 			object: "Service plain-api", want: row{Becomes: moving.InTheWay, Why: "controlled by Gateway other"},
 			restarts: true, accepted: "NameTaken",
 		},
+		"Claims": {
+			reason: "With the API for claims an XR would own the objects, and the claim does: nothing can be taken over.",
+			file:   "plain",
+			edit: of("DittoServer plain", func(o *unstructured.Unstructured) {
+				o.SetKind("XDittoServer")
+				o.SetName("plain-x7k2p")
+				o.SetNamespace("")
+				o.SetUID("0d3c7e52-1b0f-4f57-9a53-5a3f2f8f7a01")
+				ref := map[string]any{"apiVersion": "dittofs.dittofs.com/v1alpha1", "kind": "DittoServer", "name": "plain", "namespace": "team-a"}
+				_ = unstructured.SetNestedMap(o.Object, ref, "spec", "claimRef")
+			}),
+			object: "StatefulSet plain", want: row{Becomes: moving.InTheWay, Why: "controlled by DittoServer plain"},
+			accepted: "NameTaken",
+		},
 		"NobodysOwn": {
 			reason: "A cluster that the operator let go has nobody: it is in the way of a server of its name.",
 			file:   "withpg",
@@ -128,6 +142,18 @@ func TestMoving(t *testing.T) {
 			object: "Service shared-adapter-nfs", want: row{Becomes: moving.TakenOver, Why: "gives up 192.0.2.10"},
 			restarts: true,
 			changes:  []string{"~ spec.ports[12049/TCP].name: adapter-nfs -> nfs", "~ spec.type: LoadBalancer -> ClusterIP"},
+		},
+		"OtherPort": {
+			reason: "A port that the server was told to listen on stays beside the one that it has by default.",
+			file:   "shared",
+			edit: of("Service shared-adapter-nfs", func(o *unstructured.Unstructured) {
+				ports, _, _ := unstructured.NestedSlice(o.Object, "spec", "ports")
+				ports[0].(map[string]any)["port"], ports[0].(map[string]any)["targetPort"] = int64(2049), int64(2049)
+				_ = unstructured.SetNestedSlice(o.Object, ports, "spec", "ports")
+			}),
+			object: "Service shared-adapter-nfs", want: row{Becomes: moving.TakenOver, Why: "keeps 192.0.2.10"},
+			restarts: true,
+			changes:  []string{"+ spec.ports[12049/TCP]"},
 		},
 		"Input": {
 			reason: "The platform's defaults lie beneath the servers that are taken over.",

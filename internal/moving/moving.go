@@ -233,7 +233,9 @@ func (m *move) plan(ctx context.Context, in *structpb.Struct, objects render.Obj
 	m.w = lifecycle.New(m.fn, m.xr, in)
 	m.w.After(now)
 	for _, o := range objects {
-		if isXR(o) {
+		// A namespaced server has to do with nothing in other namespaces.
+		elsewhere := o.GetNamespace() != "" && m.xr.GetNamespace() != "" && o.GetNamespace() != m.xr.GetNamespace()
+		if isXR(o) || elsewhere {
 			continue
 		}
 		m.before[lifecycle.KeyOf(o)] = o

@@ -25,31 +25,11 @@ import (
 	"github.com/dittofs/function-dittoserver/test/e2e/internal/e2e"
 )
 
-// page is docs/moving.md: the commands of each section, block by block.
-type page map[string][][]string
-
-func readPage(t *testing.T) page {
-	t.Helper()
-
-	data, err := os.ReadFile(filepath.Join(e2e.Repository(t), "docs", "moving.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := page{}
-	for _, section := range strings.Split(string(data), "\n## ")[1:] {
-		heading, text, _ := strings.Cut(section, "\n")
-		for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-			p[heading] = append(p[heading], strings.Split(strings.TrimSpace(m[1]), "\n"))
-		}
-	}
-	return p
-}
-
 // A walk goes through the page, on the servers that it names.
 type walk struct {
 	*e2e.Namespace
 
-	page page
+	page e2e.Page
 	// function is its binary, and dir the folder that the page calls before.
 	function, dir string
 
@@ -97,7 +77,7 @@ func newWalk(t *testing.T) *walk {
 
 	e2e.Kubectl(t, "create", "namespace", "team-a")
 	e2e.Apply(t, operator)
-	w := &walk{Namespace: e2e.NamespaceOf(t, "team-a"), page: readPage(t), dir: t.TempDir(), servers: map[string]*layout{}, pods: map[string]types.UID{}, ran: map[string]bool{}}
+	w := &walk{Namespace: e2e.NamespaceOf(t, "team-a"), page: e2e.ReadPage(t, "docs/moving.md"), dir: t.TempDir(), servers: map[string]*layout{}, pods: map[string]types.UID{}, ran: map[string]bool{}}
 	for _, name := range []string{"plain", "corp", "withpg", "shared"} {
 		w.RunServer(name)
 		w.RunDatabase(name)
@@ -248,7 +228,7 @@ func (w *walk) after(t *testing.T) {
 
 	for section, blocks := range w.page {
 		for _, cmd := range slices.Concat(blocks...) {
-			// TestMoving in package real does what takes a real server.
+			// What takes a real server is done in package real, TestMovingToPostgreSQL.
 			if !w.ran[cmd] && !strings.HasPrefix(cmd, "dfsctl ") && !strings.Contains(cmd, "confirmSwitch") {
 				t.Errorf("no test runs this command of section %q: %s", section, cmd)
 			}
@@ -408,7 +388,21 @@ func (w *walk) letGo() {
 
 	const section = "4. Let go of the operator"
 	w.run("2. Look at what will happen", 2)
+	w.Wait("statefulset", "plain", func(o *e2e.Object) error {
+		containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+		if c, _ := containers[0].(map[string]any); c["image"] != "marmos91c/dittofs:v0.29.0" {
+			return fmt.Errorf("its image is %v", c["image"])
+		}
+		return nil
+	})
+	w.WaitMessage("dittoserver", "shared", "Accepted", "True", "spec.adapterServices.type")
 	w.run("2. Look at what will happen", 3)
+	w.Wait("dittoserver", "shared", func(o *e2e.Object) error {
+		if c := o.Condition("Accepted"); strings.Contains(c.Message, "spec.adapterServices.type") {
+			return fmt.Errorf("Accepted still says: %s", c.Message)
+		}
+		return nil
+	})
 	w.WaitMessage("dittoserver", "plain", "Accepted", "True", "finalizers")
 	w.run(section, 0)
 	w.WaitCondition("dittoserver", "plain", "Accepted", "True", "SpecAccepted")
