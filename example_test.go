@@ -53,6 +53,7 @@ var examples = map[string]struct {
 	"ldap":              {file: "example/ldap.yaml", required: "example/required/ldap.yaml", stages: serverStages},
 	"kerberos":          {file: "example/kerberos.yaml", required: "example/required/kerberos.yaml", stages: serverStages},
 	"tls":               {file: "example/tls.yaml", required: "example/required/tls.yaml", stages: serverStages},
+	"placement":         {file: "example/placement.yaml", required: "example/required/placement.yaml", stages: serverStages},
 	"claim":             {file: "example/claim/xr.yaml", stages: perconaStages},
 }
 

@@ -37,6 +37,7 @@ const (
 
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas
 // +kubebuilder:resource:path=dittoservers,scope=Namespaced,shortName=ditto;dittofs,categories=crossplane;dittofs;storage
 // +kubebuilder:printcolumn:name="Database",type=string,JSONPath=`.status.conditions[?(@.type=='DatabaseReady')].reason`
 // +kubebuilder:printcolumn:name="Server",type=string,JSONPath=`.status.conditions[?(@.type=='Available')].reason`
@@ -134,15 +135,19 @@ type DittoServerSpec struct {
 	ExtraConfig *runtime.RawExtension `json:"extraConfig,omitempty"`
 
 	// AdapterDiscovery is how often the running server is asked for its adapters. It has
-	// no effect, since the Services for NFS and SMB are always there; it is accepted for
-	// the operator's manifests.
+	// no effect, since adapters says which of them have a Service; it is accepted for the
+	// operator's manifests.
 	// +optional
 	AdapterDiscovery *AdapterDiscoverySpec `json:"adapterDiscovery,omitempty"`
 
 	// AdapterServices are the Services that clients mount from: one for NFS and one for
-	// SMB.
+	// SMB. What it says is the default of both in adapters.
 	// +optional
 	AdapterServices *AdapterServiceConfig `json:"adapterServices,omitempty"`
+
+	// Adapters are the protocols that clients mount by, each behind a Service of its own.
+	// +optional
+	Adapters *AdaptersSpec `json:"adapters,omitempty"`
 
 	// Service in front of the REST API.
 	// +optional
@@ -183,6 +188,78 @@ type DittoServerSpec struct {
 	// Security "restricted", with user, group and file-system group 65532.
 	// +optional
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
+
+	// Affinity of the server's pod to nodes and to other pods. The pod has the labels
+	// app: dittofs-server and instance: <server>. A change restarts the server. Default:
+	// none.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// NodeSelector is the labels that a node needs for the server's pod to run there. A
+	// change restarts the server. Default: none.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// Tolerations of the server's pod, by which it may run on nodes with taints. A change
+	// restarts the server. Default: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// TopologySpreadConstraints spread pods, such as those of all servers of a namespace,
+	// over zones or nodes. A change restarts the server. Default: none.
+	// +optional
+	// +listType=map
+	// +listMapKey=topologyKey
+	// +listMapKey=whenUnsatisfiable
+	// +kubebuilder:validation:MaxItems=64
+	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
+
+	// PriorityClassName is the PriorityClass of the server's pod. It has to exist:
+	// Kubernetes makes no pod without it. A change restarts the server. Default: the
+	// cluster's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="must be a name: lower-case letters, digits, '-' and '.'"
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// ImagePullSecrets are the Secrets, of type kubernetes.io/dockerconfigjson, with which
+	// the pod's images are pulled. A change restarts the server. Default: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// ServiceAccountName is the ServiceAccount of the server's pod. It has to exist:
+	// Kubernetes makes no pod without it. Its token is not mounted: the server does not
+	// speak to the API server. A change restarts the server. Default: default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="must be a name: lower-case letters, digits, '-' and '.'"
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// ExtraEnv are environment variables of the server's container, on top of the
+	// function's own, such as DITTOFS_ENCRYPTION_PASSPHRASE from a Secret. Those by which
+	// the server is wired (PG*, DATABASE_URL and those of config.yaml that the spec has
+	// fields for, such as DITTOFS_DATABASE_*) are refused. A ConfigMap that one names has
+	// to exist. A change restarts the server, and so does a change of what a Secret
+	// holds. Default: none.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
+
+	// PodAnnotations are annotations of the server's pod, on top of the function's own,
+	// which cannot be replaced. A change restarts the server. Default: none.
+	// +optional
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
+
+	// PodLabels are labels of the server's pod, on top of app and instance, by which it is
+	// selected and which cannot be replaced. A change restarts the server. Default: none.
+	// +optional
+	PodLabels map[string]string `json:"podLabels,omitempty"`
 
 	// AdoptExisting allows taking over objects of this server's names that nobody
 	// controls, for example those that the DittoFS operator left. Without it they are

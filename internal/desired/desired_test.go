@@ -82,14 +82,15 @@ func TestLeaveOut(t *testing.T) {
 func resolved(changes ...func(*server.Server)) *server.Server {
 	s := &server.Server{
 		Name: "files", Namespace: "default", Image: "marmos91c/dittofs:v0.29.0", Replicas: 1, GracePeriodSeconds: 105, APIPort: 8080,
-		Storage:        server.Storage{Metadata: resource.MustParse("10Gi"), ControlPlane: resource.MustParse("1Gi")},
-		JWT:            server.JWT{Generated: true, SecretKey: record.SecretKey{Name: "files-jwt-secret", Key: "jwt-secret"}},
-		Admin:          server.Admin{Generated: true, SecretKey: record.SecretKey{Name: "files-admin-bootstrap-credentials", Key: "password"}},
-		Service:        server.Exposure{Type: corev1.ServiceTypeClusterIP},
-		AdapterService: server.Exposure{Type: corev1.ServiceTypeClusterIP},
-		Current:        record.Database{Kind: record.Percona},
-		Target:         record.Database{Kind: record.Percona},
-		Connection:     server.Connection{Secret: credentials, Keys: []string{"password"}},
+		Storage:    server.Storage{Metadata: resource.MustParse("10Gi"), ControlPlane: resource.MustParse("1Gi")},
+		JWT:        server.JWT{Generated: true, SecretKey: record.SecretKey{Name: "files-jwt-secret", Key: "jwt-secret"}},
+		Admin:      server.Admin{Generated: true, SecretKey: record.SecretKey{Name: "files-admin-bootstrap-credentials", Key: "password"}},
+		Service:    server.Exposure{Type: corev1.ServiceTypeClusterIP},
+		NFS:        server.Adapter{Published: true, Port: 12049, Service: server.Exposure{Type: corev1.ServiceTypeClusterIP}},
+		SMB:        server.Adapter{Published: true, Port: 1445, Service: server.Exposure{Type: corev1.ServiceTypeClusterIP}},
+		Current:    record.Database{Kind: record.Percona},
+		Target:     record.Database{Kind: record.Percona},
+		Connection: server.Connection{Secret: credentials, Keys: []string{"password"}},
 		Cluster: &server.Cluster{
 			PostgresVersion: 16, CRVersion: "2.9.0", Image: "pg:16", Replicas: 1, StorageSize: resource.MustParse("10Gi"),
 			DatabaseName: "dittofs", DriftPolicy: "Keep", Backup: server.Backup{Image: "pgbackrest:2"},
@@ -147,6 +148,7 @@ func (c call) world(req *fnv1.RunFunctionRequest) world.World {
 		Unasked: map[names.Resource]bool{
 			names.Metrics: !s.Metrics.Enabled, names.ServiceMonitor: s.Metrics.Monitor == nil,
 			names.NetworkPolicy: !s.Network.Enabled, names.NetworkPolicyNFS: !s.Network.Enabled, names.NetworkPolicySMB: !s.Network.Enabled,
+			names.NFS: !s.NFS.Published, names.SMB: !s.SMB.Published,
 		},
 		Monitor: s.Metrics.Monitor != nil, MonitorsServed: ptr.To(true),
 		Percona:  s.Cluster != nil && !s.Cluster.Kept,
@@ -438,7 +440,7 @@ func TestWhatExistsIsNeverDropped(t *testing.T) {
 
 // TestWhatMayGo: a kind that may go is one that holds neither data nor identity.
 func TestWhatMayGo(t *testing.T) {
-	mayGo := []names.Resource{names.Metrics, names.ServiceMonitor, names.NetworkPolicy, names.NetworkPolicyNFS, names.NetworkPolicySMB}
+	mayGo := []names.Resource{names.Metrics, names.ServiceMonitor, names.NetworkPolicy, names.NetworkPolicyNFS, names.NetworkPolicySMB, names.NFS, names.SMB}
 	for _, row := range kinds.Table() {
 		if may := row.Keep != kinds.Always; may != slices.Contains(mayGo, row.Resource) {
 			t.Errorf("%s %s: may be deleted by an edit of the spec: %t", row.Kind, row.Resource, may)

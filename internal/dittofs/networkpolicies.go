@@ -45,12 +45,12 @@ func NetworkPolicy(s *server.Server) *networkingv1.NetworkPolicy {
 // NFSPolicy returns the policy that opens NFS. The operator's opens ports beside it on
 // which nothing listens.
 func NFSPolicy(s *server.Server) *networkingv1.NetworkPolicy {
-	return adapterPolicy(s, names.NFSSuffix, "nfs", server.NFSPort)
+	return adapterPolicy(s, names.NFSSuffix, "nfs", s.NFS.Port)
 }
 
 // SMBPolicy returns the policy that opens SMB.
 func SMBPolicy(s *server.Server) *networkingv1.NetworkPolicy {
-	return adapterPolicy(s, names.SMBSuffix, "smb", server.SMBPort)
+	return adapterPolicy(s, names.SMBSuffix, "smb", s.SMB.Port)
 }
 
 func adapterPolicy(s *server.Server, suffix, adapter string, port int32) *networkingv1.NetworkPolicy {

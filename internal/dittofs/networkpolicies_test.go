@@ -58,7 +58,10 @@ func TestNetworkPolicyOfTheOperator(t *testing.T) {
 // TestAdapterPolicies guards the names and labels of the operator's.
 func TestAdapterPolicies(t *testing.T) {
 	peers := server.Peers{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}}}
-	s := resolved(func(s *server.Server) { s.Network = server.Network{Enabled: true, Adapters: peers} })
+	s := resolved(func(s *server.Server) {
+		s.Network = server.Network{Enabled: true, Adapters: peers}
+		s.SMB.Port = 4450
+	})
 	policy := func(name, adapter string, port int32) *networkingv1.NetworkPolicy {
 		return &networkingv1.NetworkPolicy{
 			TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
@@ -78,7 +81,7 @@ func TestAdapterPolicies(t *testing.T) {
 	if diff := cmp.Diff(policy("files-adapter-nfs", "nfs", 12049), NFSPolicy(s)); diff != "" {
 		t.Errorf("NFSPolicy(...): -want, +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(policy("files-adapter-smb", "smb", 1445), SMBPolicy(s)); diff != "" {
+	if diff := cmp.Diff(policy("files-adapter-smb", "smb", 4450), SMBPolicy(s)); diff != "" {
 		t.Errorf("SMBPolicy(...): -want, +got:\n%s", diff)
 	}
 }

@@ -58,6 +58,9 @@ func parts(s *server.Server) []part {
 	if s.Kerberos.Enabled || s.Kerberos.Kept {
 		out = append(out, kerberos(s))
 	}
+	if len(s.Pod.Env) > 0 {
+		out = append(out, extraEnv(s))
+	}
 	return out
 }
 

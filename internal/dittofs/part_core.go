@@ -24,8 +24,6 @@ func core(s *server.Server) part {
 		},
 		ports: []corev1.ContainerPort{
 			{Name: "api", ContainerPort: s.APIPort, Protocol: corev1.ProtocolTCP},
-			{Name: "adapter-nfs", ContainerPort: server.NFSPort, Protocol: corev1.ProtocolTCP},
-			{Name: "adapter-smb", ContainerPort: server.SMBPort, Protocol: corev1.ProtocolTCP},
 		},
 		volumes: []corev1.Volume{
 			{Name: volumeConfig, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
@@ -46,6 +44,9 @@ func core(s *server.Server) part {
 			},
 			"admin": section{"username": server.AdminUser},
 		},
+	}
+	for name, a := range adapters(s) {
+		p.ports = append(p.ports, corev1.ContainerPort{Name: "adapter-" + name, ContainerPort: a.Port, Protocol: corev1.ProtocolTCP})
 	}
 	for _, v := range []corev1.VolumeMount{
 		{Name: names.VolumeControlPlane, MountPath: server.ControlPlaneDir},

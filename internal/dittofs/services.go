@@ -28,12 +28,12 @@ func API(s *server.Server, live observed.Object) *corev1.Service {
 
 // NFS returns the Service that NFS clients mount through.
 func NFS(s *server.Server, live observed.Object) *corev1.Service {
-	return service(s, s.Name+names.NFSSuffix, s.AdapterService, "nfs", server.NFSPort, live)
+	return service(s, s.Name+names.NFSSuffix, s.NFS.Service, "nfs", s.NFS.Port, live)
 }
 
 // SMB returns the Service that SMB clients mount through.
 func SMB(s *server.Server, live observed.Object) *corev1.Service {
-	return service(s, s.Name+names.SMBSuffix, s.AdapterService, "smb", server.SMBPort, live)
+	return service(s, s.Name+names.SMBSuffix, s.SMB.Service, "smb", s.SMB.Port, live)
 }
 
 // Metrics returns the Service that Prometheus scrapes through. Its annotations are
@@ -55,7 +55,7 @@ func service(s *server.Server, name string, how server.Exposure, port string, nu
 	if nameTaken(live, live.List("spec", "ports"), "port", port, number, "spec", "ports") {
 		port += "-" + strconv.Itoa(int(number))
 	}
-	return &corev1.Service{
+	svc := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: names.ServiceKind},
 		ObjectMeta: m,
 		Spec: corev1.ServiceSpec{
@@ -67,8 +67,14 @@ func service(s *server.Server, name string, how server.Exposure, port string, nu
 				Port:       number,
 				TargetPort: intstr.FromInt32(number),
 			}},
+			LoadBalancerSourceRanges: how.SourceRanges,
+			ExternalTrafficPolicy:    how.ExternalTrafficPolicy,
 		},
 	}
+	if c := how.LoadBalancerClass; c != "" {
+		svc.Spec.LoadBalancerClass = &c
+	}
+	return svc
 }
 
 // nameTaken reports whether a port of another number has the name and is somebody

@@ -21,7 +21,8 @@ func TestServices(t *testing.T) {
 		s.APIPort = 9000
 		s.Metrics = server.Metrics{Enabled: true, Port: 9100, Path: "/m"}
 		s.Service = server.Exposure{Type: corev1.ServiceTypeNodePort, Annotations: map[string]string{"a": "1"}}
-		s.AdapterService = server.Exposure{Type: corev1.ServiceTypeLoadBalancer, Annotations: map[string]string{"b": "2"}}
+		s.NFS.Service = server.Exposure{Type: corev1.ServiceTypeLoadBalancer, Annotations: map[string]string{"b": "2"}}
+		s.SMB.Service = s.NFS.Service
 	})
 	metrics := func(svc *corev1.Service) *corev1.Service {
 		svc.Labels["dittofs.io/metrics-service"] = "true"

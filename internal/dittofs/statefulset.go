@@ -63,19 +63,21 @@ func StatefulSet(s *server.Server, checksums map[string]string, live observed.Ob
 		}
 	}
 	pod.Containers = []corev1.Container{c}
+	template := corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: names.Labels(s.Name), Annotations: annotations},
+		Spec:       pod,
+	}
+	asAsked(&template, s.Pod, live)
 	return &appsv1.StatefulSet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.AppsV1, Kind: names.StatefulSetKind},
 		ObjectMeta: meta(s, s.Name),
 		Spec: appsv1.StatefulSetSpec{
-			Replicas:            ptr.To(s.Replicas),
-			ServiceName:         names.HeadlessService(s.Name),
-			PodManagementPolicy: s.PodManagement,
-			UpdateStrategy:      updateStrategy(s, live),
-			Selector:            &metav1.LabelSelector{MatchLabels: names.Labels(s.Name)},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: names.Labels(s.Name), Annotations: annotations},
-				Spec:       pod,
-			},
+			Replicas:             ptr.To(s.Replicas),
+			ServiceName:          names.HeadlessService(s.Name),
+			PodManagementPolicy:  s.PodManagement,
+			UpdateStrategy:       updateStrategy(s, live),
+			Selector:             &metav1.LabelSelector{MatchLabels: names.Labels(s.Name)},
+			Template:             template,
 			VolumeClaimTemplates: claims(s),
 			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,

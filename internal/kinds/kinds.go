@@ -8,7 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
+	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
 	"github.com/dittofs/function-dittoserver/internal/manifest"
 	"github.com/dittofs/function-dittoserver/internal/names"
@@ -126,8 +128,8 @@ var table = []Row{ //nolint:gochecknoglobals // A constant.
 	},
 	service(names.Headless, names.HeadlessSuffix, dittofs.Headless),
 	service(names.API, names.APISuffix, dittofs.API),
-	service(names.NFS, names.NFSSuffix, dittofs.NFS),
-	service(names.SMB, names.SMBSuffix, dittofs.SMB),
+	ofAdapter(nfs, service(names.NFS, names.NFSSuffix, dittofs.NFS)),
+	ofAdapter(smb, service(names.SMB, names.SMBSuffix, dittofs.SMB)),
 	{
 		Resource: names.Metrics, APIVersion: names.CoreV1, Kind: names.ServiceKind, Suffix: names.MetricsSuffix,
 		Wanted: func(s *server.Server) bool { return s.Metrics.Enabled }, Keep: WhileWanted,
@@ -149,8 +151,8 @@ var table = []Row{ //nolint:gochecknoglobals // A constant.
 		},
 	},
 	networkPolicy(names.NetworkPolicy, names.NetworkPolicySuffix, dittofs.NetworkPolicy),
-	networkPolicy(names.NetworkPolicyNFS, names.NFSSuffix, dittofs.NFSPolicy),
-	networkPolicy(names.NetworkPolicySMB, names.SMBSuffix, dittofs.SMBPolicy),
+	ofAdapter(nfs, networkPolicy(names.NetworkPolicyNFS, names.NFSSuffix, dittofs.NFSPolicy)),
+	ofAdapter(smb, networkPolicy(names.NetworkPolicySMB, names.SMBSuffix, dittofs.SMBPolicy)),
 	{
 		Resource: names.Config, APIVersion: names.CoreV1, Kind: names.ConfigMapKind, Suffix: names.ConfigSuffix,
 		Wanted: always, PartOfPod: true,
@@ -201,6 +203,38 @@ func asksForMonitor(spec server.Spec) bool {
 	m := spec.Metrics
 	return m != nil && m.Enabled && m.ServiceMonitor != nil && m.ServiceMonitor.Enabled
 }
+
+// An adapter is one of the server's, which the spec may have nobody reach.
+type adapter struct {
+	of func(*server.Server) server.Adapter
+	in func(v1alpha1.AdaptersSpec) *v1alpha1.AdapterSpec
+}
+
+var (
+	nfs = adapter{ //nolint:gochecknoglobals // A constant.
+		of: func(s *server.Server) server.Adapter { return s.NFS },
+		in: func(a v1alpha1.AdaptersSpec) *v1alpha1.AdapterSpec { return a.NFS },
+	}
+	smb = adapter{ //nolint:gochecknoglobals // A constant.
+		of: func(s *server.Server) server.Adapter { return s.SMB },
+		in: func(a v1alpha1.AdaptersSpec) *v1alpha1.AdapterSpec { return a.SMB },
+	}
+)
+
+// ofAdapter returns the row of what an adapter is reached by, which is there while the
+// adapter is published.
+func ofAdapter(a adapter, row Row) Row {
+	wanted, asked := row.Wanted, row.Asked
+	row.Keep = WhileWanted
+	row.Wanted = func(s *server.Server) bool { return wanted(s) && a.of(s).Published }
+	row.Asked = func(spec server.Spec) bool {
+		return (asked == nil || asked(spec)) && published(a.in(ptr.Deref(spec.Adapters, v1alpha1.AdaptersSpec{})))
+	}
+	return row
+}
+
+// published reports whether a spec publishes an adapter.
+func published(a *v1alpha1.AdapterSpec) bool { return a == nil || a.Enabled == nil || *a.Enabled }
 
 // addressed reports whether a Service can be reached: a load balancer cannot
 // before it has an address.

@@ -193,6 +193,13 @@ func validateService(o *unstructured.Unstructured) error {
 	return nil
 }
 
+const loadBalancer = "LoadBalancer"
+
+func isLoadBalancer(svc *unstructured.Unstructured) bool {
+	typ, _, _ := unstructured.NestedString(svc.Object, "spec", "type")
+	return typ == loadBalancer
+}
+
 // validateCluster has the rules of Percona's CustomResourceDefinition that
 // depend on two fields.
 // Source: percona-postgresql-operator v2.9.0 perconapgcluster_types.go.
@@ -233,6 +240,13 @@ func immutable(live, next *unstructured.Unstructured) error {
 		fixed = [][]string{{"type"}}
 	case "Service":
 		fixed = [][]string{{"spec", "clusterIP"}}
+	}
+	if live.GetKind() == "Service" && isLoadBalancer(live) && isLoadBalancer(next) {
+		was, _, _ := unstructured.NestedString(live.Object, "spec", "loadBalancerClass")
+		is, _, _ := unstructured.NestedString(next.Object, "spec", "loadBalancerClass")
+		if was != is {
+			return errors.Errorf("Service %q: spec.loadBalancerClass: may not change once set", live.GetName())
+		}
 	}
 	for _, path := range fixed {
 		was, _, _ := unstructured.NestedFieldNoCopy(live.Object, path...)

@@ -290,7 +290,7 @@ func reportServer(o *unstructured.Unstructured, ready int64) {
 func (w *World) GiveAddresses() {
 	n := 0
 	w.each("Service", func(o *unstructured.Unstructured) {
-		if t, _, _ := unstructured.NestedString(o.Object, "spec", "type"); t == "LoadBalancer" {
+		if isLoadBalancer(o) {
 			n++
 			ingress := []any{map[string]any{"ip": fmt.Sprintf("192.0.2.%d", n)}}
 			o.Object["status"] = map[string]any{"loadBalancer": map[string]any{"ingress": ingress}}

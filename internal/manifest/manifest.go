@@ -69,7 +69,7 @@ func Prune(m map[string]any) (empty bool) {
 // an emptyDir is a volume, and a selector that names nothing selects everything.
 func keptEmpty(field string) bool {
 	switch field {
-	case "emptyDir", "namespaceSelector", "podSelector":
+	case "emptyDir", "labelSelector", "namespaceSelector", "podSelector":
 		return true
 	}
 	return false

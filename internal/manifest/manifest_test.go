@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -52,6 +53,11 @@ func TestOf(t *testing.T) {
 			reason: "a selector that names nothing selects everything, and none selects nothing",
 			in:     &unstructured.Unstructured{Object: object{"from": list{object{"namespaceSelector": object{}, "podSelector": object{}}}}},
 			want:   object{"from": list{object{"namespaceSelector": object{}, "podSelector": object{}}}},
+		},
+		"EmptySelectors": {
+			reason: "a selector that says nothing selects everything, and none nothing",
+			in:     &corev1.Pod{Spec: corev1.PodSpec{Affinity: &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: "z", LabelSelector: &metav1.LabelSelector{}, NamespaceSelector: &metav1.LabelSelector{}}}}}}},
+			want:   object{"spec": object{"affinity": object{"podAffinity": object{"requiredDuringSchedulingIgnoredDuringExecution": list{object{"topologyKey": "z", "labelSelector": object{}, "namespaceSelector": object{}}}}}}},
 		},
 		"FalseAndZero": {
 			reason: "false, 0 and the empty string say something",

@@ -76,14 +76,17 @@ const (
 	Krb5ConfKey      = "krb5.conf"
 )
 
+// Domain is that of the function's annotations.
+const Domain = "dittoserver.fn.crossplane.io"
+
 // Annotations that the function writes on what it composes.
 const (
 	// AnnotationRecord holds what was chosen for the server: see package record.
 	// It is on the ConfigMap, with a copy on the PerconaPGCluster.
-	AnnotationRecord = "dittoserver.fn.crossplane.io/record"
+	AnnotationRecord = Domain + "/record"
 	// AnnotationChecksumPrefix begins the pod template's checksum annotations,
 	// one a source.
-	AnnotationChecksumPrefix = "checksum.dittoserver.fn.crossplane.io/"
+	AnnotationChecksumPrefix = "checksum." + Domain + "/"
 	// AnnotationAuthorizeBackupRemoval lets Percona go on reconciling a cluster
 	// whose backups are switched off. Source: percona-postgresql-operator v2.9.0
 	// internal/controller/postgrescluster/controller.go.

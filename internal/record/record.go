@@ -208,6 +208,8 @@ type Record struct {
 	// files are older than the record, and PostgreSQL has not run on them yet.
 	VersionGuessed bool  `json:"versionGuessed,omitempty"`
 	Spent          Spent `json:"spent,omitzero"`
+	// LoadBalancerClasses are those that were asked for, by the Service.
+	LoadBalancerClasses map[names.Resource]string `json:"loadBalancerClasses,omitempty"`
 }
 
 // Encode returns the record as it is written.

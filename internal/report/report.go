@@ -218,9 +218,12 @@ func (r Report) endpoints() *v1alpha1.EndpointsStatus {
 		}
 		return net.JoinHostPort(host, strconv.Itoa(int(port)))
 	}
-	return &v1alpha1.EndpointsStatus{
-		API: s.TLS.Scheme() + "://" + at(names.API, s.APIPort),
-		NFS: at(names.NFS, server.NFSPort),
-		SMB: at(names.SMB, server.SMBPort),
+	out := &v1alpha1.EndpointsStatus{API: s.TLS.Scheme() + "://" + at(names.API, s.APIPort)}
+	if s.NFS.Published {
+		out.NFS = at(names.NFS, s.NFS.Port)
 	}
+	if s.SMB.Published {
+		out.SMB = at(names.SMB, s.SMB.Port)
+	}
+	return out
 }

@@ -50,6 +50,8 @@ func resolved(changes ...func(*server.Server)) *server.Server {
 		Name: "files", Namespace: "default", Replicas: 1, APIPort: 8080,
 		JWT:     server.JWT{SecretKey: record.SecretKey{Name: "files-jwt-secret"}},
 		Admin:   server.Admin{SecretKey: record.SecretKey{Name: "files-admin-bootstrap-credentials"}},
+		NFS:     server.Adapter{Published: true, Port: 12049},
+		SMB:     server.Adapter{Published: true, Port: 1445},
 		Current: record.Database{Kind: record.Percona},
 		Target:  record.Database{Kind: record.Percona},
 		Cluster: &server.Cluster{PostgresVersion: 16, DatabaseName: "dittofs", MetadataDatabaseName: "meta"},
@@ -257,6 +259,19 @@ func TestWrite(t *testing.T) {
 				status: v1alpha1.DittoServerStatus{
 					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Secrets: secrets,
 					Endpoints: &v1alpha1.EndpointsStatus{API: "https://api.example.com:8080", NFS: endpoints.NFS, SMB: endpoints.SMB},
+				},
+				ttl: time.Minute,
+			},
+		},
+		"Adapters": {
+			reason: "what is not published has no address, and what is has the port that the spec says",
+			args: args{server: resolved(onSQLite, func(s *server.Server) {
+				s.NFS.Published, s.SMB.Port = false, 445
+			}), database: pgstate.State{Ready: true}, composed: map[string]string{"server": running}},
+			want: want{
+				status: v1alpha1.DittoServerStatus{
+					Phase: "Running", Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, Secrets: secrets,
+					Endpoints: &v1alpha1.EndpointsStatus{API: "http://files-api.default.svc:8080", SMB: "files-adapter-smb.default.svc:445"},
 				},
 				ttl: time.Minute,
 			},

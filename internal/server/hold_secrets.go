@@ -124,7 +124,8 @@ func (h *holder) frozen() bool {
 	return !h.jwtProblem().none() || h.frozenTLS() || h.frozenIdentity() ||
 		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none() ||
 		token != (record.SecretKey{}) && !h.problem(token, false, "").none() ||
-		h.lacksConnection()
+		h.lacksConnection() ||
+		h.lacksEnv()
 }
 
 // lacksConnection reports whether a Secret of the current database lacks what the

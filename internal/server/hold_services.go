@@ -18,19 +18,23 @@ const labelAdapterService = "dittofs.io/adapter-service"
 // back to the cloud. What the spec states is what is asked for.
 func (h *holder) services() {
 	const path = "adapterServices.type"
-	if h.spec.States(path) {
-		return
-	}
 	var kept []string
-	for _, r := range []names.Resource{names.NFS, names.SMB} {
-		svc := h.w.Object(r).Object
+	for _, a := range []struct {
+		path    string
+		res     names.Resource
+		adapter *Adapter
+	}{{pathNFS, names.NFS, &h.s.NFS}, {pathSMB, names.SMB, &h.s.SMB}} {
+		if !a.adapter.Published || h.spec.States(path) || h.spec.States(a.path+".service.type") {
+			continue
+		}
+		svc := h.w.Object(a.res).Object
 		if svc.Label(labelAdapterService) == "true" && svc.String("spec", "type") == string(corev1.ServiceTypeLoadBalancer) && svc.OwnedByOthers("spec", "type") {
+			a.adapter.Service.Type = corev1.ServiceTypeLoadBalancer
 			kept = append(kept, "Service "+svc.Name())
 		}
 	}
 	if len(kept) == 0 {
 		return
 	}
-	h.s.AdapterService.Type = corev1.ServiceTypeLoadBalancer
 	h.warn(path, "is not set, and what the DittoFS operator made a LoadBalancer stays one and keeps its address: %s. Set this field to LoadBalancer, or to ClusterIP to give the addresses up", strings.Join(kept, ", "))
 }

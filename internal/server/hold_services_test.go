@@ -25,6 +25,8 @@ managedFields: [{manager: "` + manager + `", operation: Update, fieldsType: Fiel
 		"Operator":      {"what the operator made a load balancer stays one", call{spec: `{}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeLoadBalancer, true},
 		"Annotations":   {"other fields of the Services say nothing of the type", call{spec: `{adapterServices: {annotations: {a: b}}}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeLoadBalancer, true},
 		"Stated":        {"what is stated is what is asked for", call{spec: `{adapterServices: {type: ClusterIP}}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeClusterIP, false},
+		"StatedOfIt":    {"of that adapter alone too", call{spec: `{adapters: {nfs: {service: {type: ClusterIP}}}}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeClusterIP, false},
+		"StatedOfOther": {"what is stated of the other adapter says nothing of this one", call{spec: `{adapters: {smb: {service: {type: NodePort}}}}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeLoadBalancer, true},
 		"StatedInInput": {"by the platform too", call{spec: `{}`, defaults: `{adapterServices: {type: NodePort}}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeNodePort, false},
 		"StatedAsItIs":  {"nothing is left to tell", call{spec: `{adapterServices: {type: LoadBalancer}}`, composed: service(made, "manager", "LoadBalancer")}, corev1.ServiceTypeLoadBalancer, false},
 		"ClusterIP":     {"there is no address to keep", call{spec: `{}`, composed: service(made, "manager", "ClusterIP")}, corev1.ServiceTypeClusterIP, false},
@@ -34,7 +36,7 @@ managedFields: [{manager: "` + manager + `", operation: Update, fieldsType: Fiel
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			res := tc.call.resolve(t)
-			if got := res.Server.AdapterService.Type; got != tc.want {
+			if got := res.Server.NFS.Service.Type; got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}
 			warned := slices.ContainsFunc(res.Warnings, func(w string) bool {

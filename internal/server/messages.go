@@ -13,6 +13,8 @@ const (
 	pathAdmin   = "identity.admin.passwordSecretRef"
 	pathToken   = "metrics.bearerTokenSecret"
 	pathMonitor = "metrics.serviceMonitor"
+	pathNFS     = "adapters.nfs"
+	pathSMB     = "adapters.smb"
 	pathSwitch  = "database.confirmSwitch"
 	pathRemoval = "percona.backup.confirmRemoval"
 )

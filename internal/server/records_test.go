@@ -416,7 +416,7 @@ func TestWarnings(t *testing.T) {
 			reason: "what is not built yet is named",
 			call:   call{spec: `{adapterDiscovery: {pollingInterval: 30s}, snapshotPolicies: [{share: /a, interval: 1h}]}`},
 			want: []string{
-				"spec.adapterDiscovery: is ignored: the Services for NFS and SMB are always composed",
+				"spec.adapterDiscovery: is ignored: the server is not asked for its adapters; spec.adapters says which of them have a Service",
 				"spec.snapshotPolicies: is not supported yet and is ignored: set the policies with dfsctl",
 			},
 		},

@@ -81,6 +81,8 @@ func (h *holder) all() {
 	h.storage()
 	h.files()
 	h.secrets()
+	h.podSecrets()
+	h.loadBalancers()
 	h.database()
 	h.adminOfNewDatabase()
 	h.identityProviders()
@@ -178,5 +180,6 @@ func (h *holder) record() {
 	if t := h.s.TLS; t.Cert != "" {
 		r.Server.TLS = &record.TLS{Cert: t.Cert, ClientCA: t.ClientCA}
 	}
+	r.LoadBalancerClasses = h.loadBalancerClasses()
 	h.s.Record = r
 }

@@ -27,19 +27,21 @@ type Server struct {
 	PodSecurityContext *corev1.PodSecurityContext
 	Storage            Storage
 	// PodManagement of the StatefulSet, which cannot be changed.
-	PodManagement  appsv1.PodManagementPolicyType
-	APIPort        int32
-	TLS            TLS
-	LDAP           LDAP
-	Kerberos       Kerberos
-	JWT            JWT
-	Admin          Admin
-	Service        Exposure
-	AdapterService Exposure
-	Logging        Logging
-	Metrics        Metrics
-	Network        Network
-	GC             GC
+	PodManagement appsv1.PodManagementPolicyType
+	Pod           Pod
+	APIPort       int32
+	TLS           TLS
+	LDAP          LDAP
+	Kerberos      Kerberos
+	JWT           JWT
+	Admin         Admin
+	Service       Exposure
+	NFS           Adapter
+	SMB           Adapter
+	Logging       Logging
+	Metrics       Metrics
+	Network       Network
+	GC            GC
 	// ExtraConfig is a piece of config.yaml, which lies over the rest.
 	ExtraConfig map[string]any
 
@@ -117,6 +119,18 @@ type Admin struct {
 type Exposure struct {
 	Type        corev1.ServiceType
 	Annotations map[string]string
+	// What follows is empty for the cluster's defaults.
+	SourceRanges          []string
+	LoadBalancerClass     string
+	ExternalTrafficPolicy corev1.ServiceExternalTrafficPolicy
+}
+
+// An Adapter is how clients reach one of the server's adapters.
+type Adapter struct {
+	// Published is true if there is a Service for it.
+	Published bool
+	Port      int32
+	Service   Exposure
 }
 
 // Logging is how the server logs.

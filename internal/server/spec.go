@@ -122,7 +122,7 @@ func (s Spec) Secrets() []string {
 	if p := s.Percona; p != nil && p.Backup != nil && p.Backup.CredentialsSecretRef != nil {
 		out = append(out, p.Backup.CredentialsSecretRef.Name)
 	}
-	return out
+	return append(out, s.podSecrets()...)
 }
 
 func secretName(ref *corev1.SecretKeySelector) string {
@@ -136,12 +136,14 @@ func secretName(ref *corev1.SecretKeySelector) string {
 // that of the Input where the value comes from there.
 func (s Spec) Path(dotted string) *field.Path { return s.at(strings.Split(dotted, ".")) }
 
-func (s Spec) at(path []string) *field.Path {
-	root := field.NewPath("spec")
+func (s Spec) at(path []string) *field.Path { return s.root(path).Child(path[0], path[1:]...) }
+
+// root returns where the value at a path comes from.
+func (s Spec) root(path []string) *field.Path {
 	if strict.Lookup(s.own, path) == nil && strict.Lookup(s.defaults, path) != nil {
-		root = field.NewPath("input", "defaults")
+		return field.NewPath("input", "defaults")
 	}
-	return root.Child(path[0], path[1:]...)
+	return field.NewPath("spec")
 }
 
 // decoded reports whether the value at a path, if there is one, could be decoded.

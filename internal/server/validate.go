@@ -31,8 +31,10 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	v := &validator{messages: messages{spec: spec}, s: &Server{Name: name, Namespace: namespace}}
 	v.name()
 	v.notBuiltYet()
+	v.adapterPorts()
 	v.pod()
 	v.tls()
+	v.podOptions()
 	v.storage()
 	v.identity()
 	v.ldap()
@@ -108,6 +110,10 @@ func (v *validator) port(path string, port int32) {
 	switch {
 	case port == NFSPort || port == SMBPort:
 		v.invalid(path, port, fmt.Sprintf("is taken: the server listens for NFS on %d and for SMB on %d", NFSPort, SMBPort))
+	case port == v.s.NFS.Port:
+		v.invalid(path, port, fmt.Sprintf("is taken: it is that of NFS, %s", v.spec.Path(pathNFS+".port")))
+	case port == v.s.SMB.Port:
+		v.invalid(path, port, fmt.Sprintf("is taken: it is that of SMB, %s", v.spec.Path(pathSMB+".port")))
 	case port > 0 && port < 1024:
 		v.warn(path, "%d is a privileged port, and the server does not run as root; where the container runtime does not allow it, the server cannot start", port)
 	}
@@ -204,8 +210,7 @@ func (v *validator) secretRef(path string, ref *corev1.SecretKeySelector, defaul
 func (v *validator) services() {
 	svc := or(v.spec.Service, v1alpha1.ServiceSpec{})
 	v.s.Service = Exposure{Type: v.serviceType("service.type", svc.Type), Annotations: svc.Annotations}
-	ad := or(v.spec.AdapterServices, v1alpha1.AdapterServiceConfig{})
-	v.s.AdapterService = Exposure{Type: v.serviceType("adapterServices.type", ad.Type), Annotations: ad.Annotations}
+	v.adapterServices()
 }
 
 func (v *validator) serviceType(path, t string) corev1.ServiceType {
@@ -386,7 +391,7 @@ func (v *validator) endpoint(path, value string) string {
 func (v *validator) notBuiltYet() {
 	spec := v.spec
 	if spec.AdapterDiscovery != nil {
-		v.warn("adapterDiscovery", "is ignored: the Services for NFS and SMB are always composed")
+		v.warn("adapterDiscovery", "is ignored: the server is not asked for its adapters; %s says which of them have a Service", v.spec.Path("adapters"))
 	}
 	if len(spec.SnapshotPolicies) > 0 {
 		v.warn("snapshotPolicies", "is not supported yet and is ignored: set the policies with dfsctl")

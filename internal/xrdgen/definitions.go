@@ -67,7 +67,7 @@ func definition(version, plural string, spec map[string]any) map[string]any {
 }
 
 // versions of a CompositeResourceDefinition. Crossplane reads spec and status of the schema
-// and supplies the rest of it, conditions and further printer columns included.
+// and supplies the rest of it: conditions, further printer columns, the subresource status.
 func versions(crd *extv1.CustomResourceDefinition) []any {
 	v := crd.Spec.Versions[0]
 
@@ -76,6 +76,7 @@ func versions(crd *extv1.CustomResourceDefinition) []any {
 		"served":                   true,
 		"referenceable":            true,
 		"additionalPrinterColumns": v.AdditionalPrinterColumns,
+		"subresources":             map[string]any{"scale": v.Subresources.Scale},
 		"schema": map[string]any{"openAPIV3Schema": extv1.JSONSchemaProps{
 			Type:        "object",
 			Description: v.Schema.OpenAPIV3Schema.Description,

@@ -195,6 +195,34 @@ percona:
   backup: {path: /pgbackrest/a/b-12345678/repo1, confirmRemoval: true}
 `,
 		},
+		"Pod": {
+			reason: "What a pod may say of where it runs, as Kubernetes has it.",
+			spec: `
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In, values: [b]}]}]}
+    preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, preference: {matchFields: [{key: metadata.name, operator: In, values: [node]}]}}]
+  podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: {matchLabels: {app: dittofs-server}}, namespaceSelector: {}}]}
+nodeSelector: {disk: ssd}
+tolerations: [{key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 60}]
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: dittofs-server}}}]
+priorityClassName: high
+imagePullSecrets: [{name: pull}]
+serviceAccountName: files
+extraEnv: [{name: A, value: a}, {name: B, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}, {name: C, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
+podAnnotations: {a: b}
+podLabels: {c: d}
+`,
+		},
+		"Adapters": {
+			reason: "How clients reach each adapter.",
+			spec: `
+adapterServices: {type: NodePort}
+adapters:
+  nfs: {enabled: true, port: 2049, service: {type: LoadBalancer, annotations: {a: b}, loadBalancerSourceRanges: [10.0.0.0/8, "fd00::/8"], loadBalancerClass: service.k8s.aws/nlb, externalTrafficPolicy: Local}}
+  smb: {enabled: false}
+`,
+		},
 		"EmptyTexts": {
 			reason: "A template may leave texts empty, which is as if they were not there.",
 			spec: `
@@ -205,6 +233,9 @@ controlPlane: {certSecretName: "", clientCASecretName: ""}
 identity: {jwt: {accessTokenDuration: "", refreshTokenDuration: ""}, ldap: {url: ""}}
 metrics: {path: "", serviceMonitor: {interval: ""}}
 adapterDiscovery: {pollingInterval: ""}
+priorityClassName: ""
+serviceAccountName: ""
+adapters: {nfs: {service: {loadBalancerClass: ""}}}
 percona:
   storageSize: ""
   storageClassName: ""
@@ -285,6 +316,19 @@ func TestBadManifests(t *testing.T) {
 		"MetricsPath":         {`{metrics: {path: metrics}}`, "spec.metrics.path", "must begin with a slash"},
 		"PollingInterval":     {`{adapterDiscovery: {pollingInterval: often}}`, "spec.adapterDiscovery.pollingInterval", duration},
 		"AdapterServiceType":  {`{adapterServices: {type: ExternalName}}`, "spec.adapterServices.type", oneOf},
+		"AdapterPort":         {`{adapters: {nfs: {port: 0}}}`, "spec.adapters.nfs.port", "greater than or equal to 1"},
+		"AdapterPortHigh":     {`{adapters: {smb: {port: 65536}}}`, "spec.adapters.smb.port", "less than or equal to 65535"},
+		"AdapterType":         {`{adapters: {smb: {service: {type: None}}}}`, "spec.adapters.smb.service.type", oneOf},
+		"SourceRanges":        {`{adapters: {nfs: {service: {loadBalancerSourceRanges: [10.0.0.1]}}}}`, "spec.adapters.nfs.service.loadBalancerSourceRanges", "must be CIDRs"},
+		"LoadBalancerClass":   {`{adapters: {nfs: {service: {loadBalancerClass: "a b"}}}}`, "spec.adapters.nfs.service.loadBalancerClass", "load balancer's implementation"},
+		"TrafficPolicy":       {`{adapters: {nfs: {service: {externalTrafficPolicy: local}}}}`, "spec.adapters.nfs.service.externalTrafficPolicy", oneOf},
+		"PriorityClass":       {`{priorityClassName: High}`, "spec.priorityClassName", "must be a name"},
+		"ServiceAccount":      {`{serviceAccountName: a_b}`, "spec.serviceAccountName", "must be a name"},
+		"EnvTwice":            {`{extraEnv: [{name: A}, {name: A}]}`, "spec.extraEnv[1]", "Duplicate"},
+		"EnvWithoutName":      {`{extraEnv: [{value: a}]}`, "spec.extraEnv[0].name", "Required"},
+		"SpreadTwice":         {`{topologySpreadConstraints: [{maxSkew: 1, topologyKey: z, whenUnsatisfiable: DoNotSchedule}, {maxSkew: 2, topologyKey: z, whenUnsatisfiable: DoNotSchedule}]}`, "spec.topologySpreadConstraints[1]", "Duplicate"},
+		"TolerationTypo":      {`{tolerations: [{kee: a, operator: Exists}]}`, "spec.tolerations[0].kee", "not a field"},
+		"PodLabel":            {`{podLabels: {a: 1}}`, "spec.podLabels.a", "must be of type string"},
 		"ServiceType":         {`{service: {type: clusterip}}`, "spec.service.type", oneOf},
 		"Annotation":          {`{service: {annotations: {a: 1}}}`, "spec.service.annotations.a", "must be of type string"},
 		"SnapshotShare":       {`{snapshotPolicies: [{interval: 24h}]}`, "spec.snapshotPolicies[0].share", "Required"},

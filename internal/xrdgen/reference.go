@@ -149,6 +149,11 @@ var links = map[reflect.Type]string{ //nolint:gochecknoglobals // A constant.
 	reflect.TypeFor[corev1.SecurityContext]():         "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context-1",
 	reflect.TypeFor[corev1.PodSecurityContext]():      "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#security-context",
 	reflect.TypeFor[networkingv1.NetworkPolicyPeer](): "https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/#NetworkPolicySpec",
+
+	reflect.TypeFor[corev1.Affinity]():                 "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#scheduling",
+	reflect.TypeFor[corev1.Toleration]():               "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#scheduling",
+	reflect.TypeFor[corev1.TopologySpreadConstraint](): "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#scheduling",
+	reflect.TypeFor[corev1.EnvVar]():                   "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#environment-variables",
 }
 
 // typeName returns what a field takes, in a reader's words.
@@ -156,6 +161,8 @@ func typeName(s extv1.JSONSchemaProps, t reflect.Type) string {
 	switch e := elem(t); {
 	case e == reflect.TypeFor[corev1.SecretKeySelector]():
 		return "Secret: `name`, `key`"
+	case e == reflect.TypeFor[corev1.LocalObjectReference]() && s.Type == "array":
+		return "list of Secrets: `name`"
 	case e == reflect.TypeFor[corev1.LocalObjectReference]():
 		return "Secret: `name`"
 	case links[e] != "" && s.Type == "array":

@@ -94,6 +94,30 @@ func TestDefinitionsAreOfUse(t *testing.T) {
 	}
 }
 
+// TestScale guards that kubectl scale finds the number of replicas, in the XR and in the
+// claim.
+func TestScale(t *testing.T) {
+	for _, path := range []string{NamespacedXRDPath, ClaimXRDPath} {
+		d := &xpv1.CompositeResourceDefinition{}
+		if err := yaml.UnmarshalStrict(read(t, path), d); err != nil {
+			t.Fatal(err)
+		}
+
+		sub := d.Spec.Versions[0].Subresources
+		if sub == nil || sub.Scale == nil {
+			t.Fatalf("%s: there is no subresource scale", path)
+		}
+
+		s := schemaFrom(t, path)
+		for at, p := range map[string]string{"spec": sub.Scale.SpecReplicasPath, "status": sub.Scale.StatusReplicasPath} {
+			name, ok := strings.CutPrefix(p, "."+at+".")
+			if f := s.Properties[at].Properties[name]; !ok || f.Type != "integer" {
+				t.Errorf("%s: the number of replicas is at %s, which is no integer of %s", path, p, at)
+			}
+		}
+	}
+}
+
 // No default may hide the platform's, and nothing may be required that it may supply.
 func TestSchemaLeavesRoomForDefaults(t *testing.T) {
 	for _, path := range []string{NamespacedXRDPath, ClaimXRDPath} {

@@ -158,6 +158,30 @@ identity:
 	"KerberosAlone": `
 storage: {metadataSize: 10Gi}
 identity: {kerberos: {enabled: true, servicePrincipal: nfs/files@EXAMPLE.COM, keytabSecretRef: {name: own-keytab, key: keytab}}}`,
+	"EverythingOfThePod": `
+storage: {metadataSize: 10Gi}
+affinity:
+  nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]}}
+  podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: {}, namespaceSelector: {}}]}
+  podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: a}}}}]}
+nodeSelector: {disk: ssd}
+tolerations: [{operator: Exists, effect: NoExecute, tolerationSeconds: 60}]
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: {}}]
+priorityClassName: high
+imagePullSecrets: [{name: own-jwt}]
+serviceAccountName: sa
+extraEnv: [{name: A, value: a}, {name: EMPTY}, {name: B, valueFrom: {secretKeyRef: {name: own-jwt, key: key}}}, {name: C, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: D, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}, {name: E, valueFrom: {configMapKeyRef: {name: c, key: k, optional: true}}}]
+podAnnotations: {a: b}
+podLabels: {c: d}`,
+	"EverythingOfTheAdapters": `
+storage: {metadataSize: 10Gi}
+adapterServices: {type: NodePort, annotations: {a: b}}
+adapters:
+  nfs: {enabled: true, port: 2049, service: {type: LoadBalancer, annotations: {c: d}, loadBalancerSourceRanges: [10.0.0.0/8], loadBalancerClass: e/f, externalTrafficPolicy: Local}}
+  smb: {port: 445, service: {externalTrafficPolicy: Cluster}}`,
+	"NoAdapters": `
+storage: {metadataSize: 10Gi}
+adapters: {nfs: {enabled: false}, smb: {enabled: false}}`,
 	"ExternalDatabase": `
 storage: {metadataSize: 10Gi}
 database: {type: postgres, postgresSecretRef: {name: external-db, key: any}}`,
@@ -480,7 +504,8 @@ func Residue(path string, v any) []string {
 		return []string{path + " is null"}
 	case object:
 		var out []string
-		if len(t) == 0 && !strings.HasSuffix(path, ".emptyDir") {
+		// An empty selector selects everything.
+		if kept := path[strings.LastIndex(path, ".")+1:]; len(t) == 0 && !slices.Contains([]string{"emptyDir", "labelSelector", "namespaceSelector"}, kept) {
 			out = append(out, path+" is an empty object")
 		}
 		for _, k := range slices.Sorted(maps.Keys(t)) {

@@ -111,6 +111,12 @@ func TestFlows(t *testing.T) {
 			opened: []flow{tcp(client, files, "8443"), tcp(prometheus, files, "9100"), tcp(internet, files, "9100")},
 			closed: []flow{tcp(client, files, "8080"), tcp(prometheus, files, "9090")},
 		},
+		"Adapters": {
+			reason: "and the adapters', of which what nobody is to reach is not opened",
+			spec:   []string{open, `adapters: {nfs: {port: 2049}, smb: {enabled: false}}`},
+			opened: []flow{tcp(client, files, "2049"), tcp(client, files, "8080")},
+			closed: []flow{tcp(client, files, "12049"), tcp(client, files, "1445")},
+		},
 		"Guarded": {
 			reason: "peers open their ports, and no others",
 			spec:   []string{guarded, `metrics: {enabled: true}`},

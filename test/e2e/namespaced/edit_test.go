@@ -86,6 +86,22 @@ var edits = map[string]group{
 		{edit: `{"service": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"service": null}`, changes: []string{api}},
 		{edit: `{"adapterServices": {"type": "NodePort", "annotations": {"a": "b"}}}`, undo: `{"adapterServices": null}`, changes: []string{nfs, smb}},
 	}},
+	"adapters": {e2e.WithSQLite, []edit{
+		{edit: `{"adapters": {"nfs": {"enabled": true, "port": 2049}, "smb": {"enabled": true}}}`, undo: `{"adapters": null}`, changes: []string{nfs, pod}, warned: []string{"spec.adapters.nfs.port", "dfsctl adapter edit nfs --port 2049"}},
+		{edit: `{"adapters": {"smb": {"port": 4450, "service": {"type": "NodePort", "annotations": {"a": "b"}, "externalTrafficPolicy": "Local"}}}}`, undo: `{"adapters": null}`, changes: []string{pod, smb}, warned: []string{"spec.adapters.smb.port"}},
+		{edit: `{"adapterServices": {"type": "LoadBalancer"}, "adapters": {"nfs": {"service": {"type": "LoadBalancer", "annotations": {"a": "b"}, "loadBalancerSourceRanges": ["10.0.0.0/8"], "loadBalancerClass": "example.org/lb", "externalTrafficPolicy": "Local"}}, "smb": {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"], "loadBalancerClass": "example.org/lb"}}}}`, undo: `{"adapterServices": null, "adapters": null}`, changes: []string{nfs, smb}},
+	}},
+	"placement": {e2e.WithSQLite, []edit{
+		{edit: `{"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}]}}, "nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}]}`, undo: `{"affinity": null, "nodeSelector": null, "tolerations": null}`, changes: []string{pod}},
+		{edit: `{"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}], "priorityClassName": "system-cluster-critical"}`, undo: `{"topologySpreadConstraints": null, "priorityClassName": null}`, changes: []string{pod}},
+		// Nothing of the function's is replaced.
+		{edit: `{"extraEnv": [{"name": "DITTOFS_DATABASE_TYPE", "value": "postgres"}], "podLabels": {"app": "mine"}, "replicas": 0}`, undo: `{"extraEnv": null, "podLabels": null, "replicas": null}`, refused: []string{"spec.extraEnv[0].name", "spec.podLabels[app]"}},
+	}},
+	"pod's own": {`{storage: {metadataSize: 1Gi}, serviceAccountName: first}`, []edit{
+		{edit: `{"imagePullSecrets": [{"name": "mine"}], "podAnnotations": {"a": "b"}, "podLabels": {"c": "d"}}`, undo: `{"imagePullSecrets": null, "podAnnotations": null, "podLabels": null}`, changes: []string{pod}},
+		{edit: `{"serviceAccountName": "second"}`, undo: `{"serviceAccountName": "first"}`, changes: []string{pod}},
+		{edit: `{"extraEnv": [{"name": "A", "value": "a"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "mine", "key": "token"}}}]}`, undo: `{"extraEnv": null}`, changes: []string{pod}},
+	}},
 	"metrics": {e2e.WithSQLite, []edit{
 		{edit: `{"metrics": {"enabled": true}}`, undo: `{"metrics": null}`, changes: []string{config, metrics, pod}},
 		{edit: `{"metrics": {"enabled": true, "bearerTokenSecret": {"name": "mine", "key": "nothing"}}}`, undo: `{"metrics": null}`, held: []string{"spec.metrics.bearerTokenSecret", "Secret mine has no key nothing"}},
@@ -238,6 +254,14 @@ apiVersion: v1
 kind: Secret
 metadata: {name: mine}
 stringData: {jwt: "a key of at least thirty-two characters", password: mine, token: mine, AWS_ACCESS_KEY_ID: other, AWS_SECRET_ACCESS_KEY: other}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: first}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: second}
 `
 
 // tlsSecret is a Secret as cert-manager makes it.
@@ -279,7 +303,7 @@ func TestEveryFieldIsEdited(t *testing.T) {
 
 	// What is handed on, refused or ignored as a whole. The names and keys of
 	// Secrets are one thing each, and optional is nothing.
-	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|percona\.resources)\.|\.optional$`)
+	whole := regexp.MustCompile(`^spec\.(podSecurityContext|securityContext|resources|affinity|percona\.resources)\.|\.optional$`)
 	versions, _ := e2e.Cluster(t).Get("customresourcedefinition", "dittoservers.dittofs.dittofs.com").Value("spec", "versions").([]any)
 	properties := []string{"schema", "openAPIV3Schema", "properties", "spec"}
 	schema, ok, err := unstructured.NestedMap(versions[0].(map[string]any), properties...)

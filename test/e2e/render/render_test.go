@@ -50,6 +50,7 @@ func TestPreviews(t *testing.T) {
 		"somebody's database":  {xr: "external-database.yaml", required: "required/external-database.yaml"},
 		"Secret not there yet": {xr: "external-database.yaml"},
 		"metrics":              {xr: "metrics.yaml", required: "required/metrics.yaml"},
+		"placement":            {xr: "placement.yaml", required: "required/placement.yaml"},
 		"claim":                {xr: "claim/xr.yaml", composition: "claim/composition.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

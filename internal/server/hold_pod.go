@@ -1,0 +1,78 @@
+package server
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dittofs/function-dittoserver/internal/names"
+)
+
+// podSecrets warns of Secrets that the pod's own fields name and that are not there.
+// A server that runs keeps its pod until they are: see frozen.
+func (h *holder) podSecrets() {
+	for _, e := range h.s.Pod.Env {
+		if p := h.envProblem(e); !p.none() {
+			h.warn(pathEnv, "%s: %s, and %s", e.Name, p.what, p.so)
+		}
+	}
+	for _, r := range h.s.Pod.ImagePullSecrets {
+		if s := h.w.Secret(r.Name); s.Known && !s.Exists() {
+			h.warn(pathPullSecrets, "Secret %s does not exist in namespace %s, and an image that needs it cannot be pulled; create it", r.Name, h.s.Namespace)
+		}
+	}
+}
+
+// envProblem returns why a pod could not start with a variable.
+func (h *holder) envProblem(e corev1.EnvVar) problem {
+	ref, optional, ok := SecretOf(e)
+	if !ok || optional {
+		return problem{}
+	}
+	return h.problem(ref, false, "")
+}
+
+// lacksEnv reports whether a pod could not start for want of a variable's Secret.
+func (h *holder) lacksEnv() bool {
+	for _, e := range h.s.Pod.Env {
+		if !h.envProblem(e).none() {
+			return true
+		}
+	}
+	return false
+}
+
+// loadBalancers keeps the class of a Service that is a load balancer, which cannot be
+// changed as long as it is one: the API server would refuse the whole Service.
+// Source: k8s.io/kubernetes v1.34.2 pkg/apis/core/validation/validation.go,
+// validateLoadBalancerClassField.
+func (h *holder) loadBalancers() {
+	h.loadBalancer(pathNFS, names.NFS, &h.s.NFS)
+	h.loadBalancer(pathSMB, names.SMB, &h.s.SMB)
+}
+
+func (h *holder) loadBalancer(path string, res names.Resource, a *Adapter) {
+	svc := h.w.Object(res).Object
+	if a.Service.Type != corev1.ServiceTypeLoadBalancer || svc.String("spec", "type") != string(corev1.ServiceTypeLoadBalancer) {
+		return
+	}
+	asked, live, had := a.Service.LoadBalancerClass, svc.String("spec", "loadBalancerClass"), h.w.Record.LoadBalancerClasses[res]
+	if asked == live || asked == "" && live != had {
+		// Where nobody asked for a class, something in the cluster may have set one.
+		return
+	}
+	h.hold(path+".service.loadBalancerClass", "%s is held at %s: the class of a load balancer cannot be changed. Set the field back, or delete the Service, which is made again with another address: kubectl -n %s delete service %s",
+		cmp.Or(asked, "its removal"), cmp.Or(live, "no class"), h.s.Namespace, svc.Name())
+	a.Service.LoadBalancerClass = live
+}
+
+// loadBalancerClasses returns the classes that were asked for, for the record.
+func (h *holder) loadBalancerClasses() map[names.Resource]string {
+	out := map[names.Resource]string{}
+	for res, a := range map[names.Resource]Adapter{names.NFS: h.s.NFS, names.SMB: h.s.SMB} {
+		if c := a.Service.LoadBalancerClass; c != "" {
+			out[res] = c
+		}
+	}
+	return out
+}
