@@ -340,7 +340,7 @@ func (h *holder) heldSize(c *Cluster, live observed.Object, last map[string]any)
 	}
 	if recorded != "" {
 		q, err := resource.ParseQuantity(recorded)
-		if err == nil && q.Cmp(asked) == 0 && c.DriftPolicy == v1alpha1.DriftPolicyKeep {
+		if err == nil && q.Cmp(asked) == 0 && c.DriftPolicy == v1alpha1.DriftPolicyKeep && !c.NewlyAsked("storageSize") {
 			// Nobody asked for less: somebody grew the live volume, and that is
 			// an edit like any other.
 			return asked

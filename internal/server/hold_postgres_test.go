@@ -318,6 +318,27 @@ func TestVolumeOfATakenOverCluster(t *testing.T) {
 	wantHeld(t, "and it is told", h.apply(onPercona), "spec.percona.storageClassName: fast is held at the default class")
 }
 
+// TestGrownByHand guards that a volume that a person has grown does not shrink when the
+// spec says for the first time what was its default.
+func TestGrownByHand(t *testing.T) {
+	const unstated = "percona: {enabled: true}"
+	h := newHistory(t)
+	h.started(unstated)
+	claim := h.instance()["dataVolumeClaimSpec"].(map[string]any)
+	claim["resources"] = map[string]any{"requests": map[string]any{"storage": "500Gi"}}
+	size := func() any {
+		return strict.Lookup(h.instance(), []string{"dataVolumeClaimSpec", "resources", "requests", "storage"})
+	}
+	wantHeld(t, "an edit like any other", h.apply(unstated))
+	if got := size(); got != "500Gi" {
+		t.Errorf("want the edit kept, got %v", got)
+	}
+	wantHeld(t, "and it cannot be undone", h.apply("percona: {enabled: true, storageSize: 10Gi}"), "spec.percona.storageSize: 10Gi is held at 500Gi: volumes cannot shrink. Ask for at least 500Gi")
+	if got := size(); got != "500Gi" {
+		t.Errorf("want the volume as it is, got %v", got)
+	}
+}
+
 // TestKeptWithoutData: a cluster that is not asked for any more stays what it is,
 // although it has no data yet that could tell.
 func TestKeptWithoutData(t *testing.T) {

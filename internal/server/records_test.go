@@ -201,6 +201,8 @@ func TestImageThatTellsNoVersion(t *testing.T) {
 func TestSizesOfWhatIsLive(t *testing.T) {
 	off := strings.Replace(strings.Replace(clusterSpec, "enabled: true", "enabled: false", 1), "repos: [{name: repo1}]", "x: []", 1)
 	grown := strings.Replace(off, "20Gi", "50Gi", 1)
+	said := recorded(t, off)
+	said.Asked = map[string]any{"storageSize": "20Gi"}
 	cases := map[string]struct {
 		reason string
 		spec   string
@@ -220,8 +222,16 @@ func TestSizesOfWhatIsLive(t *testing.T) {
 			reason: "nobody asks for less: an edit is kept by the merge, not held",
 			spec:   `storageSize: 20Gi`,
 			live:   grown,
-			record: recorded(t, off),
+			record: said,
 			want:   "20Gi",
+		},
+		"GrownByHandAndNewlyStated": {
+			reason: "who says it only now asks for less",
+			spec:   `storageSize: 20Gi`,
+			live:   grown,
+			record: recorded(t, off),
+			want:   "50Gi",
+			held:   true,
 		},
 		"GrownByHandAndRevert": {
 			reason: "what cannot be undone is held",

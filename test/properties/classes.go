@@ -39,6 +39,7 @@ var found = []struct { //nolint:gochecknoglobals // A constant.
 	{"a volume is as old as the XR, to the second", "wrong database, sqlite to percona, made again", []uint64{20261077}},
 	{"a Secret of a server that was taken over loses sslmode", "templateKept", []uint64{20261758}},
 	{"a cluster that was taken over is given a storage class", "clusterKept", []uint64{20263602}},
+	{"a volume that a person has grown, and a size that is stated later", "clusterKept", []uint64{20260205}},
 	{"the warning of the admin's password after a switch", "admin password", []uint64{20260128, 20260239}},
 }
 

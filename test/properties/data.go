@@ -343,6 +343,29 @@ func backupsOn(o object) bool {
 	return on || !stated && at(o, "spec", "backups") != nil
 }
 
+// passwordIsRead: nobody is told of a new password of the administrator whose server
+// began with the one that is there.
+func (l *life) passwordIsRead(a *lifecycle.Answer) error {
+	pod, runs := l.w.Pod(l.ns, l.n)
+	if !runs || pod.Blocked != "" || !l.alive || l.takenOver != "" {
+		return nil
+	}
+	m, name, key := l.merged(), l.n+"-admin-bootstrap-credentials", "password"
+	if at(m, "identity", "admin", "passwordSecretRef") != nil {
+		name, key = text(m, "identity", "admin", "passwordSecretRef", "name"), text(m, "identity", "admin", "passwordSecretRef", "key")
+	}
+	now, ok := decoded(l.get(l.secretKey(name)), key)
+	if began := l.adminAt[l.home]; !ok || began == "" || now != began {
+		return nil
+	}
+	for _, r := range a.Response.GetResults() {
+		if r.GetReason() == "PasswordNotRead" {
+			return breaks("admin password", "the administrator began with the password that is there, and an event says: %s", r.GetMessage())
+		}
+	}
+	return nil
+}
+
 // atRest has what the function says of a server at which nothing changes any
 // more: it must be true.
 func (l *life) atRest(a *lifecycle.Answer) error {
@@ -354,17 +377,6 @@ func (l *life) atRest(a *lifecycle.Answer) error {
 	told := func(word string) bool { return status == "False" || strings.Contains(strings.ToLower(msg), word) }
 	if slices.Contains(l.w.PeekXR().GetFinalizers(), "dittofs.dittofs.com/finalizer") && !strings.Contains(msg, "finalizer") {
 		return breaks("finalizer not told", "the operator's finalizer keeps every deletion from ending, and Accepted says %s: %s", status, msg)
-	}
-	if pod, runs := l.w.Pod(l.ns, l.n); runs && pod.Blocked == "" && l.alive && l.takenOver == "" {
-		name := l.n + "-admin-bootstrap-credentials"
-		key := "password"
-		if at(m, "identity", "admin", "passwordSecretRef") != nil {
-			name, key = text(m, "identity", "admin", "passwordSecretRef", "name"), text(m, "identity", "admin", "passwordSecretRef", "key")
-		}
-		now, ok := decoded(l.get(l.secretKey(name)), key)
-		if began := l.adminAt[l.home]; ok && began != "" && now == began && strings.Contains(msg, "first started with") {
-			return breaks("admin password", "the administrator began with the password that is there, and Accepted warns: %s", msg)
-		}
 	}
 	if c == nil || deleting(c) || !l.ours(c) || !l.managed(c) || !isTrue(m, "percona", "enabled") || !l.serves("PerconaPGCluster") {
 		return nil

@@ -524,6 +524,7 @@ func (l *life) step() (*lifecycle.Answer, error) {
 			func() error { return l.agedKept() },
 			func() error { return l.onlyIntended(a) },
 			func() error { return l.contradictionsTold() },
+			func() error { return l.passwordIsRead(a) },
 			func() error { return l.keysTranslated() },
 		)
 	}
