@@ -110,9 +110,6 @@ func (h *holder) caProblem(ref record.SecretKey) problem {
 func (h *holder) identityProviders() {
 	h.ldapTaken()
 	h.kerberosTaken()
-	if h.live.Int("status", "readyReplicas") > 0 && h.frozenIdentity() {
-		h.s.Frozen = true
-	}
 }
 
 func (h *holder) ldapTaken() {

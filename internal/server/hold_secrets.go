@@ -133,7 +133,7 @@ func (h *holder) frozen() bool {
 func (h *holder) lacksConnection() bool {
 	c := h.s.Connection
 	for _, v := range []Value{c.URL, c.Host, c.Port, c.Name, c.User, c.Password, c.SSLMode} {
-		if v.SecretKey.Name != "" && (!v.Optional || v.Needed) && h.w.Secret(v.SecretKey.Name).Missing(v.Key) {
+		if v.Name != "" && (!v.Optional || v.Needed) && h.w.Secret(v.Name).Missing(v.Key) {
 			return true
 		}
 	}
