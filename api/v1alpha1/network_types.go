@@ -77,6 +77,13 @@ type NetworkPolicyEgressSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Database []networkingv1.NetworkPolicyPeer `json:"database,omitempty"`
 
+	// Directory is where the directory of identity.ldap and the domain controllers of
+	// identity.kerberos.machineAccount are. Default: any address, on their ports.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Directory []networkingv1.NetworkPolicyPeer `json:"directory,omitempty"`
+
 	// S3 is where block stores of shares are, which the server learns from its REST API.
 	// Default: any address.
 	// +optional

@@ -719,6 +719,13 @@ func (in *NetworkPolicyEgressSpec) DeepCopyInto(out *NetworkPolicyEgressSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.Directory != nil {
+		in, out := &in.Directory, &out.Directory
+		*out = make([]networkingv1.NetworkPolicyPeer, len(*in))
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
+	}
 	if in.S3 != nil {
 		in, out := &in.S3, &out.S3
 		*out = make([]networkingv1.NetworkPolicyPeer, len(*in))

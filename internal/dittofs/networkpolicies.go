@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	dnsPort      = 53
-	postgresPort = 5432
+	dnsPort       = 53
+	kerberosPort  = 88
+	domainSMBPort = 445
+	postgresPort  = 5432
 
 	// labelCluster is on every pod of a PerconaPGCluster. Source:
 	// percona-postgresql-operator v2.9.0 and v3.0.0 internal/naming/labels.go.
@@ -77,7 +79,7 @@ func networkPolicy(s *server.Server, suffix string, ingress []networkingv1.Netwo
 func egress(s *server.Server) []networkingv1.NetworkPolicyEgressRule {
 	n := s.Network
 	dns := allowTo(n.DNS, dnsPort)
-	dns.Ports = append([]networkingv1.NetworkPolicyPort{{Protocol: ptr.To(corev1.ProtocolUDP), Port: ptr.To(intstr.FromInt32(dnsPort))}}, dns.Ports...)
+	dns.Ports = append(udp(dnsPort), dns.Ports...)
 	out := []networkingv1.NetworkPolicyEgressRule{dns}
 	if s.Cluster != nil {
 		// Also where the control plane is elsewhere: file metadata may be in it.
@@ -87,7 +89,26 @@ func egress(s *server.Server) []networkingv1.NetworkPolicyEgressRule {
 	if s.Current.Kind == record.External {
 		out = append(out, allowTo(n.Database, n.DatabasePort))
 	}
+	if ports := directory(s); len(ports) > 0 {
+		out = append(out, networkingv1.NetworkPolicyEgressRule{To: n.Directory, Ports: ports})
+	}
 	return append(out, allowTo(n.S3, n.S3Port))
+}
+
+// directory returns the ports on which the server talks to a directory. With a machine
+// account it is a domain controller's: Kerberos and, where its address is no name, DNS,
+// then NETLOGON over SMB. A keytab alone needs nobody.
+// Source: dittofs v0.29.0 internal/auth/netlogon/securechannel.go and discovery.go.
+func directory(s *server.Server) []networkingv1.NetworkPolicyPort {
+	var out []networkingv1.NetworkPolicyPort
+	if s.LDAP.Enabled {
+		out = append(out, tcp(s.LDAP.Port())...)
+	}
+	if s.Kerberos.Enabled && s.Kerberos.Machine.Enabled {
+		out = append(out, udp(dnsPort, kerberosPort)...)
+		out = append(out, tcp(dnsPort, kerberosPort, domainSMBPort)...)
+	}
+	return out
 }
 
 func allowFrom(from server.Peers, port ...int32) networkingv1.NetworkPolicyIngressRule {
@@ -98,10 +119,14 @@ func allowTo(to server.Peers, port ...int32) networkingv1.NetworkPolicyEgressRul
 	return networkingv1.NetworkPolicyEgressRule{To: to, Ports: tcp(port...)}
 }
 
-func tcp(ports ...int32) []networkingv1.NetworkPolicyPort {
+func tcp(ports ...int32) []networkingv1.NetworkPolicyPort { return over(corev1.ProtocolTCP, ports) }
+
+func udp(ports ...int32) []networkingv1.NetworkPolicyPort { return over(corev1.ProtocolUDP, ports) }
+
+func over(protocol corev1.Protocol, ports []int32) []networkingv1.NetworkPolicyPort {
 	out := make([]networkingv1.NetworkPolicyPort, 0, len(ports))
 	for _, p := range ports {
-		out = append(out, networkingv1.NetworkPolicyPort{Protocol: ptr.To(corev1.ProtocolTCP), Port: ptr.To(intstr.FromInt32(p))})
+		out = append(out, networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: ptr.To(intstr.FromInt32(p))})
 	}
 	return out
 }

@@ -2,7 +2,9 @@ package server
 
 import (
 	"cmp"
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
@@ -46,6 +48,26 @@ type LDAP struct {
 	BindPassword record.SecretKey
 	CA           record.SecretKey
 }
+
+// Port returns the port of the directory, which the URL tells, else its scheme.
+func (l LDAP) Port() int32 {
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		return defaultLDAPPort
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err == nil && port > 0 {
+		return int32(port)
+	}
+	if strings.EqualFold(u.Scheme, "ldaps") {
+		return defaultLDAPSPort
+	}
+	return defaultLDAPPort
+}
+
+const (
+	defaultLDAPPort  = 389
+	defaultLDAPSPort = 636
+)
 
 // Config returns the section of config.yaml, whose names are those of the REST API.
 // Source: dittofs v0.29.0 pkg/identity/ldap/config.go.

@@ -31,6 +31,7 @@ type Network struct {
 	// Database is where a database that somebody else runs is, at DatabasePort.
 	Database     Peers
 	DatabasePort int32
+	Directory    Peers
 	S3           Peers
 	S3Port       int32
 }
@@ -66,6 +67,7 @@ func (v *validator) network() {
 		Restricted: egress == v1alpha1.EgressRestricted,
 		DNS:        v.peers("networkPolicy.egressTo.dns", to.DNS),
 		Database:   v.peers("networkPolicy.egressTo.database", to.Database),
+		Directory:  v.peers("networkPolicy.egressTo.directory", to.Directory),
 		S3:         v.peers("networkPolicy.egressTo.s3", to.S3),
 		S3Port:     or(to.S3Port, defaultS3Port),
 	}

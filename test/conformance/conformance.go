@@ -135,7 +135,7 @@ networkPolicy:
     adapters: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]
     metrics: [{podSelector: {matchExpressions: [{key: a, operator: Exists}]}}]
   egress: Restricted
-  egressTo: {dns: [{ipBlock: {cidr: "fd00::/8"}}], s3: [{ipBlock: {cidr: 10.0.0.0/8}}], s3Port: 9000}`,
+  egressTo: {dns: [{ipBlock: {cidr: "fd00::/8"}}], directory: [{ipBlock: {cidr: 10.0.0.0/8}}], s3: [{ipBlock: {cidr: 10.0.0.0/8}}], s3Port: 9000}`,
 	"OverTLS": `
 storage: {metadataSize: 10Gi}
 controlPlane: {port: 8443, certSecretName: own-cert}`,

@@ -39,6 +39,7 @@ const (
 	office     = "10.20.3.4"
 	internet   = "203.0.113.7"
 	corpDB     = "10.1.2.3"
+	corpDC     = "10.1.2.9"
 	minio      = "10.9.0.9"
 )
 
@@ -69,13 +70,15 @@ const (
 	restricted = `networkPolicy: {enabled: true, egress: Restricted}`
 	percona    = `percona: {enabled: true}`
 	external   = `database: {postgresSecretRef: {name: corp-db, key: "-"}}`
+	ldap       = `identity: {ldap: {enabled: true, url: "ldaps://dc", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: p, key: k}}}`
+	domain     = `identity: {kerberos: {enabled: true, servicePrincipal: cifs/files@EXAMPLE.COM, netbiosDomain: EXAMPLE, keytabSecretRef: {name: k, key: k}, machineAccount: {enabled: true, accountName: FILES$, dcAddress: [10.1.2.9], secretRef: {name: p, key: k}}}}`
 	guarded    = `networkPolicy: {enabled: true, ingress: {
 api: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: team-a}}}],
 adapters: [{podSelector: {matchLabels: {example.org/mounts: files}}}, {ipBlock: {cidr: 10.20.0.0/16, except: [10.20.9.0/24]}}],
 metrics: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}, podSelector: {matchLabels: {app.kubernetes.io/name: prometheus}}}]}}`
 	narrow = `networkPolicy: {enabled: true, egress: Restricted, egressTo: {
 dns: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: dns}}}],
-database: [{ipBlock: {cidr: 10.1.2.3/32}}], s3: [{ipBlock: {cidr: 10.9.0.0/24}}], s3Port: 9000}}`
+database: [{ipBlock: {cidr: 10.1.2.3/32}}], directory: [{ipBlock: {cidr: 10.1.2.9/32}}], s3: [{ipBlock: {cidr: 10.9.0.0/24}}], s3Port: 9000}}`
 )
 
 // TestFlows is the table of connections: which of them a server's NetworkPolicies let
@@ -171,6 +174,35 @@ func TestFlows(t *testing.T) {
 			spec:   []string{restricted, external},
 			opened: []flow{tcp(files, corpDB, "5432")},
 			closed: []flow{tcp(files, corpDB, "6432")},
+		},
+		"RestrictedLDAP": {
+			reason: "the port of the URL",
+			spec:   []string{restricted, ldap},
+			opened: []flow{tcp(files, corpDC, "636"), tcp(files, internet, "636")},
+			closed: []flow{tcp(files, corpDC, "389"), tcp(files, corpDC, "88"), tcp(files, corpDC, "445")},
+		},
+		"RestrictedLDAPPort": {
+			reason: "also where it is another",
+			spec:   []string{restricted, strings.Replace(ldap, `url: "ldaps://dc"`, `startTLS: true, url: "ldap://dc:3389"`, 1)},
+			opened: []flow{tcp(files, corpDC, "3389")},
+			closed: []flow{tcp(files, corpDC, "389"), tcp(files, corpDC, "636")},
+		},
+		"RestrictedKeytab": {
+			reason: "a keytab is enough to verify a ticket",
+			spec:   []string{restricted, strings.Replace(domain, "machineAccount: {enabled: true", "machineAccount: {enabled: false", 1)},
+			closed: []flow{tcp(files, corpDC, "88"), tcp(files, corpDC, "445"), udp(files, corpDC, "53")},
+		},
+		"RestrictedDomain": {
+			reason: "a member of a domain talks to its controllers",
+			spec:   []string{restricted, domain},
+			opened: []flow{tcp(files, corpDC, "88"), udp(files, corpDC, "88"), tcp(files, corpDC, "445"), tcp(files, corpDC, "53"), udp(files, corpDC, "53")},
+			closed: []flow{tcp(files, corpDC, "135"), tcp(files, corpDC, "389")},
+		},
+		"NarrowDomain": {
+			reason: "and to nobody else",
+			spec:   []string{narrow, domain},
+			opened: []flow{tcp(files, corpDC, "445"), udp(files, corpDC, "88")},
+			closed: []flow{tcp(files, internet, "445"), tcp(files, minio, "445"), udp(files, internet, "88")},
 		},
 		"Narrow": {
 			reason: "only where it is told to go",

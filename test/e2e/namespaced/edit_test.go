@@ -122,7 +122,7 @@ var edits = map[string]group{
 	"a network policy that is on": {`{storage: {metadataSize: 1Gi}, metrics: {enabled: true}, networkPolicy: {enabled: true, egress: Restricted}}`, []edit{
 		{edit: `{"networkPolicy": {"ingress": {"api": [{"podSelector": {}}], "metrics": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]}}}`, undo: `{"networkPolicy": {"ingress": null}}`, changes: []string{policy}},
 		{edit: `{"networkPolicy": {"ingress": {"adapters": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}}}`, undo: `{"networkPolicy": {"ingress": null}}`, changes: []string{policyNFS, policySMB}},
-		{edit: `{"networkPolicy": {"egressTo": {"dns": [{"ipBlock": {"cidr": "10.0.0.10/32"}}], "database": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "s3": [{"ipBlock": {"cidr": "10.0.0.2/32"}}], "s3Port": 9000}}}`, undo: `{"networkPolicy": {"egressTo": null}}`, changes: []string{policy}},
+		{edit: `{"networkPolicy": {"egressTo": {"dns": [{"ipBlock": {"cidr": "10.0.0.10/32"}}], "database": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "directory": [{"ipBlock": {"cidr": "10.0.0.3/32"}}], "s3": [{"ipBlock": {"cidr": "10.0.0.2/32"}}], "s3Port": 9000}}}`, undo: `{"networkPolicy": {"egressTo": null}}`, changes: []string{policy}},
 	}},
 	"tls": {e2e.WithSQLite, []edit{
 		// Where the API is reached is in the status alone.
