@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/kinds"
@@ -232,19 +233,22 @@ func TestFlows(t *testing.T) {
 // cluster returns a cluster with those NetworkPolicies.
 func cluster(t *testing.T, policies []*networkingv1.NetworkPolicy) *eval.PolicyEngine {
 	t.Helper()
-	var all []*corev1.Pod
-	namespaces := map[string]*corev1.Namespace{}
+	e := eval.NewPolicyEngine()
+	put := func(o runtime.Object) {
+		if err := e.UpsertObject(o); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i, id := range slices.Sorted(maps.Keys(pods)) {
 		ns, name, _ := strings.Cut(id, "/")
-		namespaces[ns] = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{corev1.LabelMetadataName: ns}}}
-		all = append(all, &corev1.Pod{
+		put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{corev1.LabelMetadataName: ns}}})
+		put(&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: pods[id]},
 			Status:     corev1.PodStatus{HostIP: kubelet, PodIPs: []corev1.PodIP{{IP: fmt.Sprintf("10.244.0.%d", i+1)}}},
 		})
 	}
-	e := eval.NewPolicyEngine()
-	if err := e.SetResources(policies, all, slices.Collect(maps.Values(namespaces))); err != nil {
-		t.Fatal(err)
+	for _, p := range policies {
+		put(p)
 	}
 	return e
 }
@@ -300,7 +304,7 @@ func policies(t *testing.T, port string, spec ...string) []*networkingv1.Network
 
 func build(t *testing.T, s *server.Server) []*networkingv1.NetworkPolicy {
 	t.Helper()
-	var out []*networkingv1.NetworkPolicy
+	out := make([]*networkingv1.NetworkPolicy, 0, 3)
 	for _, row := range kinds.Table() {
 		if row.Kind != names.NetworkPolicyKind || !row.Wanted(s) {
 			continue

@@ -195,7 +195,7 @@ func (l *life) userSecret(name string) {
 // randomXR is what a user applies instead.
 func (l *life) editSpec() string {
 	other := randomSpec(l.r)
-	k := pick(l.r, "storage", "percona", "image", "replicas", "database", "controlPlane", "identity", "logging", "service", "adapterServices", "resources", "securityContext", "adoptExisting", "database")
+	k := pick(l.r, "storage", "percona", "image", "replicas", "database", "controlPlane", "identity", "logging", "service", "adapterServices", "resources", "securityContext", "adoptExisting", "database", "networkPolicy", "adapters", "extraEnv", "nodeSelector", "metrics")
 	l.editXR(func(spec object) {
 		if v, ok := other[k]; ok {
 			set(spec, v, k)

@@ -537,6 +537,7 @@ func (l *life) concern(wired string) string {
 	for _, p := range [][]string{
 		{"image"}, {"resources"}, {"securityContext"}, {"podSecurityContext"}, {"terminationGracePeriodSeconds"}, {"controlPlane"},
 		{"identity", "jwt"}, {"identity", "admin", "passwordSecretRef"}, {"logging"}, {"metrics"}, {"gc"}, {"extraConfig"}, {"identity", "ldap"}, {"identity", "kerberos"},
+		{"adapters"}, {"extraEnv"}, {"nodeSelector"}, {"podLabels"},
 	} {
 		of[strings.Join(p, ".")] = at(m, p...)
 	}
@@ -556,6 +557,7 @@ func (l *life) concern(wired string) string {
 	conf, _ := decoded(l.get(l.secretKey("own-keytab")), "krb5.conf")
 	of["own-keytab"] = []any{len(keytab) > 20, conf}
 	of["own-ldap is there"] = l.has("own-ldap", "password")
+	of["own-ldap"] = l.known["own-ldap"]
 	of["own-admin is there"] = l.has("own-admin", "password")
 	// A server that has started does not need it any more.
 	admin, named := at(m, "identity", "admin", "passwordSecretRef").(object)
@@ -601,6 +603,7 @@ func (l *life) remember() {
 		l.n + "-postgres-cluster-cert":   {"ca.crt"},
 		l.n + "-jwt-secret":              {"jwt-secret"},
 		"own-jwt":                        {"key"},
+		"own-ldap":                       {"password"},
 	} {
 		if l.has(name, keys...) {
 			parts := make([]string, 0, len(keys))

@@ -119,6 +119,22 @@ func randomSpec(r *rand.Rand) object {
 	if maybe(5) {
 		s["typingError"] = true
 	}
+	if maybe(10) {
+		s["networkPolicy"] = object{"enabled": maybe(80), "egress": pick(r, "Open", "Restricted")}
+	}
+	if maybe(10) {
+		s["adapters"] = object{"nfs": object{"enabled": maybe(80), "port": pick(r, 2049.0, 12049.0)}, "smb": object{"enabled": maybe(80)}}
+	}
+	if maybe(10) {
+		s["extraEnv"] = []any{object{"name": "EXTRA", "valueFrom": object{"secretKeyRef": object{"name": "own-ldap", "key": "password"}}}}
+	}
+	if maybe(10) {
+		s["nodeSelector"], s["podLabels"] = object{"disk": pick(r, "ssd", "hdd")}, object{"team": "a"}
+	}
+	if maybe(5) {
+		set(s, object{"enabled": true}, "metrics", "serviceMonitor")
+		set(s, true, "metrics", "enabled")
+	}
 	return s
 }
 
