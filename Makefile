@@ -29,7 +29,7 @@ nightly:
 # Vet, gofmt and golangci-lint by .golangci.yml, for every module but those that pin
 # programs. golangci-lint is pinned by one of them and built by Go, the first time in
 # about two minutes.
-GOLANGCI_LINT = $(GO) tool -modfile=$(CURDIR)/test/tools/golangci-lint/go.mod golangci-lint run --config $(CURDIR)/.golangci.yml
+GOLANGCI_LINT = $(GO) tool -modfile=$(CURDIR)/test/tools/golangci-lint/go.mod golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml
 MODULES = $(filter-out %/tools/golangci-lint/ test/e2e/tools/%,$(dir $(shell git ls-files '*go.mod')))
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }

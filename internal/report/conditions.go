@@ -144,7 +144,7 @@ func progressing(s *server.Server, st dittofs.State, database pgstate.State) Con
 	case !st.Exists:
 		return condition(TypeProgressing, true, ReasonUpdating, "the server is being created")
 	case !s.Current.Same(s.Target):
-		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready and its administrator's Secret is there; the conditions DatabaseReady and Accepted tell what that waits for")
+		return condition(TypeProgressing, true, ReasonWaitingForDatabase, "the server moves to "+string(s.Target.Kind)+" when that database is ready and no Secret is missing; the conditions DatabaseReady and Accepted tell what that waits for")
 	case st.Replicas != s.Replicas:
 		return condition(TypeProgressing, true, ReasonScaling, "the number of replicas is being changed")
 	case !st.Current && s.Frozen:

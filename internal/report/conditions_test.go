@@ -188,7 +188,7 @@ func TestAvailableAndProgressing(t *testing.T) {
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready and its administrator's Secret is there; the conditions DatabaseReady and Accepted tell what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server moves to percona when that database is ready and no Secret is missing; the conditions DatabaseReady and Accepted tell what that waits for"},
 			},
 		},
 		"MovingToAnotherOfItsKind": {
@@ -197,7 +197,7 @@ func TestAvailableAndProgressing(t *testing.T) {
 			state: dittofs.State{Exists: true, Replicas: 1, Ready: 1, Current: true},
 			want: want{
 				brief{"True", "MinimumReplicasAvailable", "the server is running"},
-				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready and its administrator's Secret is there; the conditions DatabaseReady and Accepted tell what that waits for"},
+				brief{"True", "WaitingForDatabase", "the server moves to external when that database is ready and no Secret is missing; the conditions DatabaseReady and Accepted tell what that waits for"},
 			},
 		},
 	}

@@ -41,7 +41,7 @@ func (h *holder) database() {
 	}
 	h.s.Target = h.wired(asked)
 	h.s.Current = h.s.Target
-	if h.had != nil && !have.Same(asked) && (!h.usable(asked) || h.lacksAdmin() || h.ownedByOthers(h.s.Target)) {
+	if h.had != nil && !have.Same(asked) && (!h.usable(asked) || h.lacksAdmin() || h.lacksSecret() || h.ownedByOthers(h.s.Target)) {
 		// A server that runs is not stopped for a database that does not run, or that
 		// nobody could log in to, nor is it said to be where it cannot get.
 		h.s.Current = h.wired(*have)

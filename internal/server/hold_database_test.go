@@ -488,6 +488,7 @@ func TestFoundKeysAreKept(t *testing.T) {
 func TestMoveAwaits(t *testing.T) {
 	const away = `database: {type: postgres, postgresSecretRef: {name: corp-db, key: k}, confirmSwitch: external}`
 	const mine = `, identity: {admin: {passwordSecretRef: {name: a}}}`
+	const extra = `, extraEnv: [{name: E, valueFrom: {secretKeyRef: {name: e, key: k}}}]`
 	cases := map[string]struct {
 		reason string
 		spec   string
@@ -495,6 +496,7 @@ func TestMoveAwaits(t *testing.T) {
 	}{
 		"Database":      {reason: "a database", spec: away, mend: func(h *history) { h.others["Secret/corp-db"] = external("corp-db") }},
 		"Administrator": {reason: "somebody who can log in to the new one", spec: away + mine, mend: func(h *history) { h.others["Secret/a"] = secretYAML("a", map[string]string{"password": "p"}) }},
+		"Variable":      {reason: "what a variable is taken from", spec: away + extra, mend: func(h *history) { h.others["Secret/e"] = secretYAML("e", map[string]string{"k": "v"}) }},
 		"Owner": {reason: "a StatefulSet that the API server lets change", spec: away, mend: func(h *history) {
 			delete(h.live[names.Server]["metadata"].(map[string]any), "managedFields")
 		}},
@@ -503,12 +505,15 @@ func TestMoveAwaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHistory(t)
 			h.others["Secret/a"], h.others["Secret/corp-db"] = secretYAML("a", map[string]string{"password": "p"}), external("corp-db")
+			h.others["Secret/e"] = secretYAML("e", map[string]string{"k": "v"})
 			h.started(onSQLite + strings.TrimPrefix(tc.spec, away))
 			switch name {
 			case "Database":
 				h.others["Secret/corp-db"] = ""
 			case "Administrator":
 				h.others["Secret/a"] = ""
+			case "Variable":
+				h.others["Secret/e"] = ""
 			case "Owner":
 				h.set(names.Server, []any{map[string]any{"manager": "manager", "operation": "Update", "fieldsV1": owns("DITTOFS_DATABASE_POSTGRES_SSLMODE")}}, "metadata", "managedFields")
 			}

@@ -71,9 +71,9 @@ func (h *holder) provider(what string, had *record.Provider, uses []use) (off bo
 	return false
 }
 
-// frozenIdentity reports whether the pod could not start again for want of a Secret
+// lacksIdentity reports whether the pod could not start again for want of a Secret
 // of an identity provider.
-func (h *holder) frozenIdentity() bool {
+func (h *holder) lacksIdentity() bool {
 	for _, u := range append(h.ldapUses(), h.kerberosUses()...) {
 		if !u.problem(*u.ref).none() {
 			return true

@@ -120,12 +120,17 @@ func (h *holder) frozen() bool {
 	if !h.started() || h.live.Int("status", "replicas") == 0 {
 		return false
 	}
-	admin, token := h.s.Admin, h.s.Metrics.Token
-	return !h.jwtProblem().none() || h.frozenTLS() || h.frozenIdentity() ||
-		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none() ||
-		token != (record.SecretKey{}) && !h.problem(token, false, "").none() ||
-		h.lacksConnection() ||
-		h.lacksEnv()
+	admin := h.s.Admin
+	return h.lacksSecret() || h.lacksConnection() ||
+		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none()
+}
+
+// lacksSecret reports whether a Secret is missing that a pod needs whatever its database
+// is.
+func (h *holder) lacksSecret() bool {
+	token := h.s.Metrics.Token
+	return !h.jwtProblem().none() || h.lacksTLS() || h.lacksIdentity() || h.lacksEnv() ||
+		token != (record.SecretKey{}) && !h.problem(token, false, "").none()
 }
 
 // lacksConnection reports whether a Secret of the current database lacks what the

@@ -70,8 +70,8 @@ func (h *holder) probes(had record.TLS) {
 	t.Cert, t.ClientCA = had.Cert, had.ClientCA
 }
 
-// frozenTLS reports whether the pod could not start again for want of a certificate.
-func (h *holder) frozenTLS() bool {
+// lacksTLS reports whether the pod could not start again for want of a certificate.
+func (h *holder) lacksTLS() bool {
 	return !h.certProblem(h.s.TLS.Cert).none() || !h.clientCAProblem(h.s.TLS.ClientCA).none()
 }
 

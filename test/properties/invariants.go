@@ -141,6 +141,9 @@ func (l *life) nothingDropped(before map[key]object, a *lifecycle.Answer) error 
 			// Only where the spec wants them.
 			continue
 		}
+		if l.unwanted(name) {
+			continue
+		}
 		return breaks("nothingDropped", "%s (%s) is ours, not observed, and left out", name, k)
 	}
 	return nil
@@ -154,8 +157,13 @@ func (l *life) unwanted(resource string) bool {
 		return !isTrue(l.merged(), "metrics", "enabled")
 	case "service-monitor":
 		return !isTrue(l.merged(), "metrics", "enabled") || !isTrue(l.merged(), "metrics", "serviceMonitor", "enabled")
-	case "network-policy", "network-policy-nfs", "network-policy-smb":
+	case "network-policy":
 		return !isTrue(l.merged(), "networkPolicy", "enabled")
+	case "network-policy-nfs", "network-policy-smb":
+		return !isTrue(l.merged(), "networkPolicy", "enabled") || l.unwanted(strings.TrimPrefix(resource, "network-policy-"))
+	case "nfs", "smb":
+		on, stated := at(l.merged(), "adapters", resource, "enabled").(bool)
+		return stated && !on
 	}
 	return false
 }
@@ -210,7 +218,7 @@ func (l *life) wanted(resource string) bool {
 	case "backup-credentials":
 		return false
 	}
-	return true
+	return !l.unwanted(resource)
 }
 
 // gateOf is the gate of a database: every SQLite file is as good as another.
