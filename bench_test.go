@@ -163,8 +163,8 @@ func TestBenchmarkRequest(t *testing.T) {
 	if n := len(req.GetObserved().GetResources()); n < 8 {
 		t.Errorf("the request has %d observed objects, not 8 or more", n)
 	}
-	if n := proto.Size(req); n < 25_000 || n > 40_000 {
-		t.Errorf("the request has %d bytes, not about 30,000", n)
+	if n := proto.Size(req); n < 40_000 || n > 55_000 {
+		t.Errorf("the request has %d bytes, not about 46,000", n)
 	}
 	rsp, err := NewFunction(&doubles.Log{}, time.Minute, &doubles.Source{}).RunFunction(t.Context(), req)
 	if err != nil {
