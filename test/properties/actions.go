@@ -963,7 +963,7 @@ func (l *life) deletedAndCreatedAgain() string {
 		l.forget(name)
 	}
 	l.wired, l.chosen, l.handBackups, l.spent = "", chosen{}, false, map[string]string{}
-	l.adminAt, l.namedAt = map[string]string{}, ""
+	delete(l.known, "admin")
 	return did
 }
 

@@ -74,12 +74,12 @@ func (l *life) podIsRight(evicted bool) error {
 	}
 	on := place(pod.On)
 	if l.home == "" || l.home == on || !l.hasData(l.home, pod) {
-		l.arrive(on, pod)
+		l.home = on
 		return nil
 	}
 	if kindOf(on) == kindOf(l.mayMove) && (kindOf(on) != "external" || l.mayMove == "external:"+strings.TrimSuffix(strings.TrimPrefix(on, "external:"), ".example.com/x") || l.takenOver != "") {
 		l.mayMove = ""
-		l.arrive(on, pod)
+		l.home = on
 		return nil
 	}
 	what := "that is another one"
@@ -88,7 +88,7 @@ func (l *life) podIsRight(evicted bool) error {
 	}
 	if l.remade && kindOf(l.home) == "sqlite" && kindOf(on) == "sqlite" {
 		// A volume does not tell which file on it was the server's.
-		l.arrive(on, pod)
+		l.home = on
 		return nil
 	}
 	rule := fmt.Sprintf("wrong database, %s to %s", kindOf(l.home), kindOf(on))
@@ -96,17 +96,6 @@ func (l *life) podIsRight(evicted bool) error {
 		rule += ", made again"
 	}
 	return breaks(rule, "the server runs on %s, %s, while its data is in %s", on, what, l.home)
-}
-
-func (l *life) arrive(on string, pod lifecycle.Pod) {
-	l.home = on
-	if pod.Fresh {
-		for line := range strings.Lines(pod.Environment) {
-			if v, ok := strings.CutPrefix(line, "DITTOFS_ADMIN_INITIAL_PASSWORD="); ok {
-				l.adminAt[on] = strings.TrimSuffix(v, "\n")
-			}
-		}
-	}
 }
 
 // place is a place without its port: a Secret that loses the port does not name
@@ -343,24 +332,24 @@ func backupsOn(o object) bool {
 	return on || !stated && at(o, "spec", "backups") != nil
 }
 
-// passwordIsRead: nobody is told of a new password of the administrator whose server
-// began with the one that is there.
+// passwordIsRead: nobody is told of a new password of the administrator while it stays
+// what it was.
 func (l *life) passwordIsRead(a *lifecycle.Answer) error {
-	pod, runs := l.w.Pod(l.ns, l.n)
-	if !runs || pod.Blocked != "" || !l.alive || l.takenOver != "" {
-		return nil
-	}
 	m, name, key := l.merged(), l.n+"-admin-bootstrap-credentials", "password"
 	if at(m, "identity", "admin", "passwordSecretRef") != nil {
 		name, key = text(m, "identity", "admin", "passwordSecretRef", "name"), text(m, "identity", "admin", "passwordSecretRef", "key")
 	}
 	now, ok := decoded(l.get(l.secretKey(name)), key)
-	if began := l.adminAt[l.home]; !ok || began == "" || now != began {
+	was, had := l.known["admin"]
+	if ok {
+		l.known["admin"] = now
+	}
+	if !ok || !had || now != was {
 		return nil
 	}
 	for _, r := range a.Response.GetResults() {
-		if r.GetReason() == "PasswordNotRead" {
-			return breaks("admin password", "the administrator began with the password that is there, and an event says: %s", r.GetMessage())
+		if r.GetReason() == "PasswordNotRead" && strings.Contains(r.GetMessage(), "Secret "+name+" ") {
+			return breaks("admin password", "the administrator's password is what it was, and an event says: %s", r.GetMessage())
 		}
 	}
 	return nil

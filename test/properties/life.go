@@ -68,10 +68,6 @@ type life struct {
 	edits  []personsEdit
 	// aged are images that an older function chose.
 	aged map[string]string
-	// adminAt is the password that the administrator at a place began with, and
-	// namedAt the JWT and admin references of the running pod.
-	adminAt map[string]string
-	namedAt string
 	// seen is the state after the last step, while tracing.
 	seen map[string]string
 	// handBackups says that a person has switched backups on the live cluster.
@@ -127,7 +123,7 @@ var parts = []string{ //nolint:gochecknoglobals // A constant.
 func (s *suite) begin(h history) *life {
 	l := &life{
 		s: s, h: h, r: rand.New(rand.NewPCG(h.seed, 0)), n: "files", ns: "storage", //nolint:gosec // Not for secrets.
-		known: map[string]string{}, spent: map[string]string{}, aged: map[string]string{}, adminAt: map[string]string{}, everReady: map[string]bool{}, broke: map[string]bool{},
+		known: map[string]string{}, spent: map[string]string{}, aged: map[string]string{}, everReady: map[string]bool{}, broke: map[string]bool{},
 		log: &doubles.Log{}, src: &doubles.Source{},
 	}
 	without := func(part string) bool { return slices.Contains(h.without, part) }
