@@ -38,7 +38,7 @@ func TestMonitor(t *testing.T) {
 			warnings: []string{"spec.metrics.serviceMonitor: the Input says that no ServiceMonitor is to be composed (serviceMonitors: false), and so there is none: have Prometheus scrape the Service files-metrics and remove the field"},
 		},
 		"NotAsked":   {reason: "who does not ask is not told", spec: `{storage: {metadataSize: 1Gi}, metrics: {enabled: true}}`, monitors: observed.NotServed},
-		"MetricsOff": {reason: "nor who has nothing to be scraped", spec: `{storage: {metadataSize: 1Gi}, metrics: {serviceMonitor: {enabled: true}}}`, monitors: observed.NotServed},
+		"MetricsOff": {reason: "nor who has nothing to be scraped", spec: `{storage: {metadataSize: 1Gi}, metrics: {enabled: false, serviceMonitor: {enabled: true}}}`, monitors: observed.NotServed},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -152,8 +152,8 @@ func TestInvalid(t *testing.T) {
 		},
 		"PortHigh":  {reason: "ports have 16 bits", call: call{spec: `{controlPlane: {port: 65536}}`}, want: []string{`spec.controlPlane.port: Invalid value: 65536: must be between 1 and 65535`}},
 		"PortZero":  {reason: "an explicit 0 is not the default", call: call{spec: `{controlPlane: {port: 0}}`}, want: []string{`spec.controlPlane.port: Invalid value: 0: must be between 1 and 65535`}},
-		"PortOfNFS": {reason: "two listeners need two ports", call: call{spec: `{controlPlane: {port: 12049}}`}, want: []string{`spec.controlPlane.port: Invalid value: 12049: is taken: the server listens for NFS on 12049 and for SMB on 1445`}},
-		"PortOfSMB": {reason: "two listeners need two ports", call: call{spec: `{controlPlane: {port: 1445}}`}, want: []string{`spec.controlPlane.port: Invalid value: 1445: is taken: the server listens for NFS on 12049 and for SMB on 1445`}},
+		"PortOfNFS": {reason: "two listeners need two ports", call: call{spec: `{controlPlane: {port: 12049}}`}, want: []string{`spec.controlPlane.port: Invalid value: 12049: is taken: when it first starts, the server listens for NFS on 12049 and for SMB on 1445, whatever spec.adapters says`}},
+		"PortOfSMB": {reason: "two listeners need two ports", call: call{spec: `{controlPlane: {port: 1445}}`}, want: []string{`spec.controlPlane.port: Invalid value: 1445: is taken: when it first starts, the server listens for NFS on 12049 and for SMB on 1445, whatever spec.adapters says`}},
 		"RequestAboveLimit": {
 			reason: "the API server would refuse the pod",
 			call:   call{spec: `{resources: {requests: {cpu: "2"}, limits: {cpu: 1500m}}}`},
@@ -253,7 +253,7 @@ func TestInvalid(t *testing.T) {
 		// Metrics.
 		"MetricsPortHigh":     {reason: "ports have 16 bits", call: call{spec: `{metrics: {enabled: true, port: 70000}}`}, want: []string{`spec.metrics.port: Invalid value: 70000: must be between 1 and 65535`}},
 		"MetricsPortZero":     {reason: "an explicit 0 is not the default", call: call{spec: `{metrics: {enabled: true, port: 0}}`}, want: []string{`spec.metrics.port: Invalid value: 0: must be between 1 and 65535`}},
-		"MetricsPortOfNFS":    {reason: "two listeners need two ports", call: call{spec: `{metrics: {enabled: true, port: 12049}}`}, want: []string{`spec.metrics.port: Invalid value: 12049: is taken: the server listens for NFS on 12049 and for SMB on 1445`}},
+		"MetricsPortOfNFS":    {reason: "two listeners need two ports", call: call{spec: `{metrics: {enabled: true, port: 12049}}`}, want: []string{`spec.metrics.port: Invalid value: 12049: is taken: when it first starts, the server listens for NFS on 12049 and for SMB on 1445, whatever spec.adapters says`}},
 		"MetricsPortOfTheAPI": {reason: "two listeners need two ports", call: call{spec: `{metrics: {enabled: true, port: 8080}}`}, want: []string{`spec.metrics.port: Invalid value: 8080: is taken: it is that of the REST API, spec.controlPlane.port`}},
 		"APIOnMetricsPort": {
 			reason: "whoever moves to it",
@@ -328,7 +328,7 @@ func TestInvalid(t *testing.T) {
 			reason: "the server would not start with them either",
 			call:   call{spec: `{identity: {kerberos: {enabled: true, servicePrincipal: "a b", realm: a@b, netbiosDomain: a.b, dnsDomain: a/b, keytabSecretRef: {name: K}}}}`},
 			want: []string{
-				`spec.identity.kerberos.servicePrincipal: Invalid value: "a b": must have no spaces, such as nfs/files.example.com@EXAMPLE.COM`,
+				`spec.identity.kerberos.servicePrincipal: Invalid value: "a b": must be SERVICE/HOST@REALM, such as nfs/files.example.com@EXAMPLE.COM`,
 				`spec.identity.kerberos.realm: Invalid value: "a@b": must be a realm, such as EXAMPLE.COM, without @, / and spaces`,
 				`spec.identity.kerberos.netbiosDomain: Invalid value: "a.b": must be one label, such as EXAMPLE, without dots, @, / and spaces`,
 				`spec.identity.kerberos.dnsDomain: Invalid value: "a/b": must be a domain, such as example.com, without @, / and spaces`,
@@ -336,9 +336,22 @@ func TestInvalid(t *testing.T) {
 				`spec.identity.kerberos.keytabSecretRef.key: Required value: the key within the Secret`,
 			},
 		},
+		"KerberosWithoutRealm": {
+			reason: "the server's krb5.conf would have none",
+			call:   call{spec: `{identity: {kerberos: {enabled: true, servicePrincipal: nfs/files, keytabSecretRef: {name: s, key: k}}}}`},
+			want:   []string{`spec.identity.kerberos.realm: Required value: the realm, such as EXAMPLE.COM: the principal does not end in one, and no krb5.conf of yours has it`},
+		},
+		"DCAddress": {
+			reason: "nothing answers there",
+			call:   call{spec: `{identity: {kerberos: {enabled: true, servicePrincipal: nfs/f@R, netbiosDomain: E, keytabSecretRef: {name: s, key: k}, machineAccount: {enabled: true, accountName: F$, secretRef: {name: s, key: k}, dcAddress: [dc1, "10.0.0.1:445", "ldap://dc", "dc:99999"]}}}}`},
+			want: []string{
+				`spec.identity.kerberos.machineAccount.dcAddress[2]: Invalid value: "ldap://dc": must be a host or an address, with a port or without, such as dc1.example.com`,
+				`spec.identity.kerberos.machineAccount.dcAddress[3]: Invalid value: "dc:99999": must be a host or an address, with a port or without, such as dc1.example.com`,
+			},
+		},
 		"SwitchedOffAndOn": {
 			reason: "what was switched off is not believed to be so for ever",
-			call:   call{spec: `{identity: {ldap: {enabled: true, switchedOff: true, url: "ldaps://x", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: s, key: k}}, kerberos: {enabled: true, switchedOff: true, servicePrincipal: p, keytabSecretRef: {name: s, key: k}}}}`},
+			call:   call{spec: `{identity: {ldap: {enabled: true, switchedOff: true, url: "ldaps://x", baseDN: b, bindDN: c, bindPasswordSecretRef: {name: s, key: k}}, kerberos: {enabled: true, switchedOff: true, servicePrincipal: p/h@R, keytabSecretRef: {name: s, key: k}}}}`},
 			want: []string{
 				`spec.identity.ldap.switchedOff: Forbidden: is for a provider that is off; remove the field`,
 				`spec.identity.kerberos.switchedOff: Forbidden: is for a provider that is off; remove the field`,

@@ -49,6 +49,7 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	if p := spec.Percona; p != nil && p.Enabled {
 		v.s.Cluster = v.cluster(*p)
 	}
+	v.notEnabled()
 	for _, f := range spec.Unknown {
 		v.warn(f, "is not a field of a DittoServer and is ignored; check for typos")
 	}
@@ -109,14 +110,23 @@ func (v *validator) port(path string, port int32) {
 	v.inRange(path, int64(port), 1, 65535)
 	switch {
 	case port == NFSPort || port == SMBPort:
-		v.invalid(path, port, fmt.Sprintf("is taken: the server listens for NFS on %d and for SMB on %d", NFSPort, SMBPort))
+		v.invalid(path, port, fmt.Sprintf("is taken: when it first starts, the server listens for NFS on %d and for SMB on %d, whatever %s says", NFSPort, SMBPort, v.spec.Path("adapters")))
 	case port == v.s.NFS.Port:
-		v.invalid(path, port, fmt.Sprintf("is taken: it is that of NFS, %s", v.spec.Path(pathNFS+".port")))
+		v.taken(path, port, pathNFS+".port", "NFS")
 	case port == v.s.SMB.Port:
-		v.invalid(path, port, fmt.Sprintf("is taken: it is that of SMB, %s", v.spec.Path(pathSMB+".port")))
+		v.taken(path, port, pathSMB+".port", "SMB")
 	case port > 0 && port < 1024:
 		v.warn(path, "%d is a privileged port, and the server does not run as root; where the container runtime does not allow it, the server cannot start", port)
 	}
+}
+
+// taken refuses a port that an adapter has too, in the field that somebody has set.
+func (v *validator) taken(path string, port int32, adapter, name string) {
+	if v.spec.States(path) {
+		v.invalid(path, port, fmt.Sprintf("is taken: it is that of %s, %s", name, v.spec.Path(adapter)))
+		return
+	}
+	v.invalid(adapter, port, fmt.Sprintf("is taken: it is that of %s", v.spec.Path(path)))
 }
 
 func (v *validator) resources(path string, rr *corev1.ResourceRequirements) corev1.ResourceRequirements {
@@ -283,6 +293,9 @@ func (v *validator) target(spec v1alpha1.DatabaseConfig) record.Database {
 		return record.Database{Kind: record.Percona}
 	}
 	if spec.PostgresSecretRef != nil {
+		if spec.Type == v1alpha1.DatabaseTypeSQLite {
+			v.warn("database.type", "sqlite is ignored: %s wins over it; remove one of them", v.spec.Path("database.postgresSecretRef"))
+		}
 		ref := v.secretRef("database.postgresSecretRef", spec.PostgresSecretRef, "-")
 		return record.Database{Kind: record.External, Secret: ref.Name}
 	}

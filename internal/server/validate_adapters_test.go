@@ -40,14 +40,19 @@ func TestInvalidAdapters(t *testing.T) {
 			reason: "nor may API and metrics have an adapter's port, be it published or not",
 			spec:   `{adapters: {nfs: {port: 8080, enabled: false}, smb: {port: 9090}}, metrics: {enabled: true}}`,
 			want: []string{
-				`spec.controlPlane.port: Invalid value: 8080: is taken: it is that of NFS, spec.adapters.nfs.port`,
-				`spec.metrics.port: Invalid value: 9090: is taken: it is that of SMB, spec.adapters.smb.port`,
+				`spec.adapters.nfs.port: Invalid value: 8080: is taken: it is that of spec.controlPlane.port`,
+				`spec.adapters.smb.port: Invalid value: 9090: is taken: it is that of spec.metrics.port`,
 			},
+		},
+		"PortThatTheAPIIsMovedTo": {
+			reason: "whoever moved there is told",
+			spec:   `{adapters: {nfs: {port: 8443}}, controlPlane: {port: 8443}}`,
+			want:   []string{`spec.controlPlane.port: Invalid value: 8443: is taken: it is that of NFS, spec.adapters.nfs.port`},
 		},
 		"PortOfTheFirstStart": {
 			reason: "a new server listens there, whatever it is told later",
 			spec:   `{adapters: {nfs: {port: 2049}}, controlPlane: {port: 12049}}`,
-			want:   []string{`spec.controlPlane.port: Invalid value: 12049: is taken: the server listens for NFS on 12049 and for SMB on 1445`},
+			want:   []string{`spec.controlPlane.port: Invalid value: 12049: is taken: when it first starts, the server listens for NFS on 12049 and for SMB on 1445, whatever spec.adapters says`},
 		},
 		"Types": {
 			reason: "an ExternalName serves nothing, and one error is told once",

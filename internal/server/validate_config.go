@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	_ "embed"
 	"encoding/json"
 	"iter"
 	"maps"
@@ -85,6 +86,12 @@ const noCredential = "controlplane.require_initial_password_change"
 
 const pathExtra = "extraConfig"
 
+// configSections are all that DittoFS v0.29.0's config.yaml can have. The end-to-end
+// tests compare them with dfs config schema.
+//
+//go:embed config-sections.txt
+var configSections string
+
 // extraConfig checks a piece of config.yaml. What the function has wired cannot be
 // changed by it: the server would listen elsewhere, use another database, or show
 // its credentials to whoever can read a ConfigMap.
@@ -99,6 +106,11 @@ func (v *validator) extraConfig() {
 		return
 	}
 	v.extraSection("", extra, "")
+	for _, k := range slices.Sorted(maps.Keys(extra)) {
+		if !slices.Contains(strings.Fields(configSections), k) && configKeyPattern.MatchString(k) {
+			v.warn(pathExtra+"."+k, "is not a section of DittoFS v0.29.0's config.yaml, which ignores it; check for typos")
+		}
+	}
 	v.s.ExtraConfig = extra
 }
 

@@ -72,6 +72,12 @@ func TestExtraConfig(t *testing.T) {
 	}
 }
 
+// TestUnknownSection: the server ignores what it does not know, with one line in its log.
+func TestUnknownSection(t *testing.T) {
+	res := call{spec: `{extraConfig: {snapshots: {a: 1}, snapshot: {scheduler_poll_interval: 1m}}}`}.resolve(t)
+	wantWarned(t, "a typo", res, "spec.extraConfig.snapshots: is not a section of DittoFS v0.29.0's config.yaml, which ignores it; check for typos")
+}
+
 // TestExtraConfigOfThePlatform: a server adds to the platform's, and where the
 // platform's is wrong it is named.
 func TestExtraConfigOfThePlatform(t *testing.T) {

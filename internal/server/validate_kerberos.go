@@ -2,7 +2,13 @@ package server
 
 import (
 	"cmp"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/record"
@@ -100,7 +106,9 @@ func (v *validator) kerberos() {
 		NetBIOSDomain: spec.NetBIOSDomain, DNSDomain: spec.DNSDomain,
 	}
 	v.notBlank(pathKerberos+".servicePrincipal", k.ServicePrincipal, "the server's principal, such as nfs/files.example.com@EXAMPLE.COM")
-	v.without(pathKerberos+".servicePrincipal", k.ServicePrincipal, " ", "must have no spaces, such as nfs/files.example.com@EXAMPLE.COM")
+	if p := k.ServicePrincipal; strings.TrimSpace(p) != "" && !principalPattern.MatchString(p) {
+		v.invalid(pathKerberos+".servicePrincipal", p, "must be SERVICE/HOST@REALM, such as nfs/files.example.com@EXAMPLE.COM")
+	}
 	v.without(pathKerberos+".realm", k.Realm, "@/ ", "must be a realm, such as EXAMPLE.COM, without @, / and spaces")
 	v.without(pathKerberos+".netbiosDomain", k.NetBIOSDomain, ".@/ ", "must be one label, such as EXAMPLE, without dots, @, / and spaces")
 	v.without(pathKerberos+".dnsDomain", k.DNSDomain, "@/ ", "must be a domain, such as example.com, without @, / and spaces")
@@ -114,6 +122,9 @@ func (v *validator) kerberos() {
 	} else {
 		k.Krb5ConfPath = spec.Krb5Conf
 	}
+	if k.Realm == "" && k.OwnKrb5Conf() && principalPattern.MatchString(k.ServicePrincipal) {
+		v.required(pathKerberos+".realm", "the realm, such as EXAMPLE.COM: the principal does not end in one, and no krb5.conf of yours has it")
+	}
 	v.machineAccount(&k, or(spec.MachineAccount, v1alpha1.MachineAccountConfig{}))
 	v.s.Kerberos = k
 }
@@ -124,6 +135,14 @@ func (v *validator) machineAccount(k *Kerberos, spec v1alpha1.MachineAccountConf
 	}
 	k.Machine = MachineAccount{Enabled: true, AccountName: spec.AccountName, DCAddress: spec.DCAddress}
 	v.notBlank(pathMachine+".accountName", spec.AccountName, "the account of the computer, such as FILES$")
+	if a := spec.AccountName; strings.TrimSpace(a) != "" && !strings.HasSuffix(a, "$") {
+		v.warn(pathMachine+".accountName", "does not end in $, as the account of a computer does; check for a typo")
+	}
+	for i, a := range spec.DCAddress {
+		if !isHostPort(a) {
+			v.invalid(fmt.Sprintf("%s.dcAddress[%d]", pathMachine, i), a, "must be a host or an address, with a port or without, such as dc1.example.com")
+		}
+	}
 	if spec.SecretRef != nil {
 		k.Machine.Secret = v.secretRef(pathMachineSecret, spec.SecretRef, "")
 	}
@@ -140,6 +159,21 @@ func (v *validator) machineAccount(k *Kerberos, spec v1alpha1.MachineAccountConf
 	if k.NetBIOSDomain == "" {
 		v.warn(pathKerberos+".netbiosDomain", "is not set, and without it the domain is not asked for passwords, whatever %s says", v.spec.Path(pathMachine))
 	}
+}
+
+// principalPattern is that of a service's principal.
+var principalPattern = regexp.MustCompile(`^[^/@\s]+/[^/@\s]+(@[^/@\s]+)?$`)
+
+// isHostPort reports whether a is a host name or an address, with a port or without.
+func isHostPort(a string) bool {
+	host := a
+	if h, port, err := net.SplitHostPort(a); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+		host = h
+	}
+	return net.ParseIP(host) != nil || len(validation.IsDNS1123Subdomain(strings.ToLower(host))) == 0
 }
 
 // without checks that a value has none of some characters. An empty one has none.

@@ -1,6 +1,12 @@
 package real
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,5 +43,39 @@ func TestConfigIsValid(t *testing.T) {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
+	}
+}
+
+// What extraConfig warns of is what the server does not know.
+func TestConfigSections(t *testing.T) {
+	t.Parallel()
+
+	dfs, err := binaries.DittoFS().Path()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), dfs, "config", "schema").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := struct {
+		Properties map[string]any `json:"properties"`
+		Defs       map[string]struct {
+			Properties map[string]any `json:"properties"`
+		} `json:"$defs"`
+	}{}
+	if err := json.Unmarshal(out, &schema); err != nil {
+		t.Fatal(err)
+	}
+	known := schema.Properties
+	if len(known) == 0 {
+		known = schema.Defs["Config"].Properties
+	}
+	ours, err := os.ReadFile("../../../internal/server/config-sections.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(known)), strings.Fields(string(ours))); diff != "" {
+		t.Errorf("sections of config.yaml: -the server's, +ours:\n%s", diff)
 	}
 }
