@@ -38,6 +38,9 @@ type source struct {
 	atLeast int
 	// public is true if what is read is no secret.
 	public bool
+	// optional is true if the pod starts without it. That it is not there says nothing
+	// about the rest of the Secret.
+	optional bool
 }
 
 // parts returns the parts of a server's pod.

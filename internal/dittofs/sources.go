@@ -36,16 +36,16 @@ func Checksums(s *server.Server, configYAML string, secret func(name string) obs
 	for _, p := range parts(s) {
 		for _, src := range p.sources {
 			sources = append(sources, src)
-			if _, complete := src.contents(secret(src.secret)); !complete {
+			if _, complete := src.contents(secret(src.secret)); !complete && !src.optional {
 				torn[src.secret] = true
 			}
 		}
 	}
 	for _, src := range sources {
 		last := live.String("spec", "template", "metadata", "annotations", names.AnnotationChecksumPrefix+src.name)
-		contents, _ := src.contents(secret(src.secret))
+		contents, complete := src.contents(secret(src.secret))
 		switch plain := checksum.Of(s.Salt(), contents...); {
-		case torn[src.secret]:
+		case torn[src.secret], src.optional && !complete:
 			// The pod needs all of a Secret.
 			if last != "" {
 				out[src.name] = last

@@ -9,7 +9,7 @@ import (
 )
 
 // podSecrets warns of Secrets that the pod's own fields name and that are not there.
-// A server that runs keeps its pod until they are: see frozen.
+// A server that runs keeps its pod until those of its variables are: see frozen.
 func (h *holder) podSecrets() {
 	for _, e := range h.s.Pod.Env {
 		if p := h.envProblem(e); !p.none() {
@@ -64,13 +64,16 @@ func (h *holder) loadBalancer(path string, res names.Resource, a *Adapter) {
 	h.hold(path+".service.loadBalancerClass", "%s is held at %s: the class of a load balancer cannot be changed. Set the field back, or delete the Service, which is made again with another address: kubectl -n %s delete service %s",
 		cmp.Or(asked, "its removal"), cmp.Or(live, "no class"), h.s.Namespace, svc.Name())
 	a.Service.LoadBalancerClass = live
+	if live != had {
+		h.foreignClasses[res] = true
+	}
 }
 
 // loadBalancerClasses returns the classes that were asked for, for the record.
 func (h *holder) loadBalancerClasses() map[names.Resource]string {
 	out := map[names.Resource]string{}
 	for res, a := range map[names.Resource]Adapter{names.NFS: h.s.NFS, names.SMB: h.s.SMB} {
-		if c := a.Service.LoadBalancerClass; c != "" {
+		if c := a.Service.LoadBalancerClass; c != "" && !h.foreignClasses[res] {
 			out[res] = c
 		}
 	}

@@ -345,10 +345,9 @@ func (h *holder) heldSize(c *Cluster, live observed.Object, last map[string]any)
 			// an edit like any other.
 			return asked
 		}
-	} else if !h.spec.States("percona.storageSize") {
-		return have
 	}
-	if c.Kept {
+	if c.Kept || !h.spec.States("percona.storageSize") {
+		// Nobody asks for less.
 		return have
 	}
 	h.hold("percona.storageSize", "%s is held at %s: volumes cannot shrink. Ask for at least %s", asked.String(), have.String(), have.String())

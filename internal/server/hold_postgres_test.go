@@ -337,6 +337,10 @@ func TestGrownByHand(t *testing.T) {
 	if got := size(); got != "500Gi" {
 		t.Errorf("want the volume as it is, got %v", got)
 	}
+	wantHeld(t, "nobody asks for less any more", h.apply(unstated))
+	if got := size(); got != "500Gi" {
+		t.Errorf("want the volume as it is, got %v", got)
+	}
 }
 
 // TestKeptWithoutData: a cluster that is not asked for any more stays what it is,

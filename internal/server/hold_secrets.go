@@ -117,7 +117,11 @@ func (h *holder) lacksAdmin() bool {
 // frozen reports whether a server has a pod that could not start again, for want of a
 // Secret. It may not be ready for the moment.
 func (h *holder) frozen() bool {
-	if !h.started() || h.live.Int("status", "replicas") == 0 {
+	stopped := h.live.Has("spec", "replicas") && h.live.Int("spec", "replicas") == 0
+	// A pod that is kept already is not of the latest template, and a pod that is being
+	// made again is counted nowhere.
+	has := h.had != nil && h.had.Started || h.live.Int("status", "readyReplicas") > 0 || h.live.Int("spec", "updateStrategy", "rollingUpdate", "partition") > 0
+	if !h.live.Exists() || stopped || !has {
 		return false
 	}
 	admin := h.s.Admin

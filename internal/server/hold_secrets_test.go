@@ -277,10 +277,11 @@ func TestFrozen(t *testing.T) {
 			}
 			h.started(mine)
 			if tc.stopped {
+				h.apply("replicas: 0, " + mine)
 				h.live[names.Server]["status"] = map[string]any{"replicas": 0.0}
 			}
 			h.others["Secret/"+tc.name] = tc.secret
-			res := h.apply(edited)
+			res := h.reconcile(edited)
 			if got := res.Server.Frozen; got != tc.frozen {
 				t.Errorf("%s: want frozen %t, got %t", tc.reason, tc.frozen, got)
 			}
@@ -291,10 +292,17 @@ func TestFrozen(t *testing.T) {
 			wantWarned(t, tc.reason, res, warned...)
 			h.others["Secret/"+tc.name] = whole[tc.name]
 			if tc.frozen {
-				h.live[names.Server]["status"] = map[string]any{"replicas": 1.0}
 				h.others["Secret/"+tc.name] = tc.secret
-				if !h.apply(edited).Server.Frozen {
-					t.Errorf("%s: want it kept while it is not ready", tc.reason)
+				for what, status := range map[string]map[string]any{"not ready": {"replicas": 1.0}, "made again": {"replicas": 0.0}} {
+					h.live[names.Server]["status"] = status
+					if !h.apply(edited).Server.Frozen {
+						t.Errorf("%s: want it kept while its pod is %s", tc.reason, what)
+					}
+				}
+				delete(h.get(names.Config, "metadata", "annotations").(map[string]any), names.AnnotationRecord)
+				// That metrics have a token is only in the record.
+				if !h.reconcile(edited).Server.Frozen && tc.name == "j" {
+					t.Errorf("%s: want it kept when the record is lost", tc.reason)
 				}
 				h.others["Secret/"+tc.name] = whole[tc.name]
 			}
@@ -317,6 +325,33 @@ func TestFrozen(t *testing.T) {
 			t.Error("want the pod kept")
 		}
 	})
+}
+
+// TestOptionalVariable guards that a server does not lose a variable, and is not
+// restarted, because an optional Secret is gone.
+func TestOptionalVariable(t *testing.T) {
+	const spec = onSQLite + `, extraEnv: [{name: A, valueFrom: {secretKeyRef: {name: a, key: k, optional: true}}}, {name: B, valueFrom: {secretKeyRef: {name: a, key: never, optional: true}}}, {name: C, valueFrom: {secretKeyRef: {name: a, key: c}}}]`
+	h := newHistory(t)
+	h.others["Secret/a"] = secretYAML("a", map[string]string{"k": "v", "c": "v"})
+	h.started(spec)
+	template := func() any { return h.get(names.Server, "spec", "template") }
+	was := template()
+	h.others["Secret/a"] = secretYAML("a", map[string]string{"c": "v"})
+	h.apply(spec)
+	if diff := cmp.Diff(was, template()); diff != "" {
+		t.Errorf("an optional key is gone: want the pod as it was: -want, +got:\n%s", diff)
+	}
+	h.others["Secret/a"] = secretYAML("a", map[string]string{"k": "v", "c": "w"})
+	h.apply(spec)
+	if cmp.Equal(was, template()) {
+		t.Error("another key has changed: want another pod")
+	}
+	was = template()
+	h.others["Secret/a"] = secretYAML("a", map[string]string{"k": "w", "c": "w"})
+	h.apply(spec)
+	if cmp.Equal(was, template()) {
+		t.Error("the optional one has changed: want another pod")
+	}
 }
 
 // TestForeignSecretsOfOurNames: what is somebody else's is neither mounted nor read.

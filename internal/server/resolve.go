@@ -30,7 +30,7 @@ type Resolution struct {
 // contradicts what exists.
 func Resolve(spec Spec, w world.World) Resolution {
 	s, m := validate(spec, w.Name, w.Namespace)
-	h := &holder{messages: m, w: w, s: s, had: w.Record.Server}
+	h := &holder{messages: m, w: w, s: s, had: w.Record.Server, foreignClasses: map[names.Resource]bool{}}
 	if e := w.Object(names.Server); e.Exists() {
 		h.live = e.Object
 	}
@@ -72,6 +72,8 @@ type holder struct {
 	had *record.Server
 	// providers are what is to be remembered of identity providers.
 	providers struct{ LDAP, Kerberos *record.Provider }
+	// foreignClasses are load balancers whose class nobody asked for here.
+	foreignClasses map[names.Resource]bool
 }
 
 func (h *holder) all() {

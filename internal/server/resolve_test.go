@@ -341,6 +341,19 @@ func TestInvalid(t *testing.T) {
 			call:   call{spec: `{identity: {kerberos: {enabled: true, servicePrincipal: nfs/files, keytabSecretRef: {name: s, key: k}}}}`},
 			want:   []string{`spec.identity.kerberos.realm: Required value: the realm, such as EXAMPLE.COM: the principal does not end in one, and no krb5.conf of yours has it`},
 		},
+		"PullSecretTwice": {
+			reason: "the API server would refuse the whole StatefulSet",
+			call:   call{spec: `{imagePullSecrets: [{name: a}, {name: b}, {name: a}]}`},
+			want:   []string{`spec.imagePullSecrets[2].name: Duplicate value: "a"`},
+		},
+		"EnvOfThePod": {
+			reason: "or, where it is older, never make its pod again",
+			call:   call{spec: `{extraEnv: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.nodename}}}, {name: B, valueFrom: {resourceFieldRef: {resource: memory}}}, {name: C, valueFrom: {fieldRef: {fieldPath: "metadata.labels['x']"}}}, {name: D, valueFrom: {resourceFieldRef: {resource: limits.memory}}}]}`},
+			want: []string{
+				`spec.extraEnv[0].valueFrom.fieldRef.fieldPath: Invalid value: "spec.nodename": must be a field that a variable can have: metadata.name, .namespace, .uid, .labels['KEY'] or .annotations['KEY'], spec.nodeName or .serviceAccountName, status.hostIP, .hostIPs, .podIP or .podIPs`,
+				`spec.extraEnv[1].valueFrom.resourceFieldRef.resource: Invalid value: "memory": must be limits or requests of cpu, memory, ephemeral-storage or hugepages, such as limits.memory`,
+			},
+		},
 		"DCAddress": {
 			reason: "nothing answers there",
 			call:   call{spec: `{identity: {kerberos: {enabled: true, servicePrincipal: nfs/f@R, netbiosDomain: E, keytabSecretRef: {name: s, key: k}, machineAccount: {enabled: true, accountName: F$, secretRef: {name: s, key: k}, dcAddress: [dc1, "10.0.0.1:445", "ldap://dc", "dc:99999"]}}}}`},

@@ -10,7 +10,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -265,7 +264,7 @@ func (v *validator) monitor(spec v1alpha1.ServiceMonitorSpec) *Monitor {
 	if !prometheusDuration.MatchString(spec.Interval) {
 		v.invalid(pathMonitor+".interval", spec.Interval, "must be a duration of Prometheus, such as 30s or 1m30s")
 	}
-	v.errs = append(v.errs, metav1validation.ValidateLabels(spec.Labels, v.spec.Path(pathMonitor+".labels"))...)
+	v.labels(pathMonitor+".labels", spec.Labels)
 	return &Monitor{Interval: spec.Interval, Labels: spec.Labels}
 }
 

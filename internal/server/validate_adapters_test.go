@@ -275,6 +275,7 @@ func TestLoadBalancerClass(t *testing.T) {
 		"AnotherType": {reason: "what is no load balancer any more has no class", specs: []string{spec("LoadBalancer", "a/b"), spec("NodePort", "")}},
 		"AndBack":     {reason: "and may get another", specs: []string{spec("LoadBalancer", "a/b"), spec("NodePort", ""), spec("LoadBalancer", "c/d")}, want: "c/d"},
 		"Theirs":      {reason: "what a controller in the cluster has set is not ours to hold or to send", specs: []string{spec("LoadBalancer", ""), spec("LoadBalancer", "")}, live: "cloud/nlb"},
+		"TheirsHeld":  {reason: "whoever takes the field out again asks for nothing", specs: []string{spec("LoadBalancer", ""), spec("LoadBalancer", "a/b"), spec("LoadBalancer", "")}, live: "cloud/nlb"},
 		"TheirsAsked": {reason: "and may be asked for", specs: []string{spec("LoadBalancer", ""), spec("LoadBalancer", "cloud/nlb")}, live: "cloud/nlb", want: "cloud/nlb"},
 	}
 	for name, tc := range cases {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 )
 
@@ -102,7 +104,8 @@ func (v *validator) extraConfig() {
 	}
 	extra := map[string]any{}
 	if err := json.Unmarshal(raw.Raw, &extra); err != nil {
-		v.invalid(pathExtra, string(raw.Raw), "must be an object: a piece of the server's config.yaml")
+		// Its value may hold a credential.
+		v.invalid(pathExtra, field.OmitValueType{}, "must be an object: a piece of the server's config.yaml")
 		return
 	}
 	v.extraSection("", extra, "")

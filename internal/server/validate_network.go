@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/api/v1alpha1"
@@ -102,12 +101,11 @@ func peer(at *field.Path, p networkingv1.NetworkPolicyPeer) field.ErrorList {
 		return field.ErrorList{field.Required(at, "a podSelector, a namespaceSelector or an ipBlock")}
 	}
 	var errs field.ErrorList
-	opts := metav1validation.LabelSelectorValidationOptions{}
 	if p.PodSelector != nil {
-		errs = append(errs, metav1validation.ValidateLabelSelector(p.PodSelector, opts, at.Child("podSelector"))...)
+		errs = append(errs, selector(p.PodSelector, at.Child("podSelector"))...)
 	}
 	if p.NamespaceSelector != nil {
-		errs = append(errs, metav1validation.ValidateLabelSelector(p.NamespaceSelector, opts, at.Child("namespaceSelector"))...)
+		errs = append(errs, selector(p.NamespaceSelector, at.Child("namespaceSelector"))...)
 	}
 	if p.IPBlock == nil {
 		return errs

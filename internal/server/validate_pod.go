@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,6 +72,10 @@ func (v *validator) podOptions() {
 			continue
 		}
 		v.names(at, s.Name, validation.IsDNS1123Subdomain(s.Name))
+		if slices.Contains(spec.ImagePullSecrets[:i], s) {
+			// A pod has them by their names, and the API server would refuse the whole.
+			v.errs = append(v.errs, field.Duplicate(at, s.Name))
+		}
 	}
 	if n := spec.ServiceAccountName; n != "" {
 		v.objectName("serviceAccountName", n)
@@ -340,6 +345,14 @@ func (v *validator) env() {
 }
 
 // envSource checks where a variable's value comes from.
+// What a variable can have of its pod and container.
+// Source: k8s.io/kubernetes v1.34.2 pkg/apis/core/validation/validation.go,
+// validEnvDownwardAPIFieldPathExpressions and validContainerResourceFieldPathExpressions.
+var (
+	envFieldPattern    = regexp.MustCompile(`^(metadata\.(name|namespace|uid|labels\['[^']+'\]|annotations\['[^']+'\])|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$`)
+	envResourcePattern = regexp.MustCompile(`^(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-.+)$`)
+)
+
 func (v *validator) envSource(at *field.Path, e corev1.EnvVar) {
 	from := e.ValueFrom
 	if from == nil {
@@ -371,12 +384,16 @@ func (v *validator) envSource(at *field.Path, e corev1.EnvVar) {
 		sources++
 		if r.FieldPath == "" {
 			v.errs = append(v.errs, field.Required(at.Child("fieldRef", "fieldPath"), "a field of the pod, such as spec.nodeName"))
+		} else if !envFieldPattern.MatchString(r.FieldPath) {
+			v.errs = append(v.errs, field.Invalid(at.Child("fieldRef", "fieldPath"), r.FieldPath, "must be a field that a variable can have: metadata.name, .namespace, .uid, .labels['KEY'] or .annotations['KEY'], spec.nodeName or .serviceAccountName, status.hostIP, .hostIPs, .podIP or .podIPs"))
 		}
 	}
 	if r := from.ResourceFieldRef; r != nil {
 		sources++
 		if r.Resource == "" {
 			v.errs = append(v.errs, field.Required(at.Child("resourceFieldRef", "resource"), "a resource of the container, such as limits.memory"))
+		} else if !envResourcePattern.MatchString(r.Resource) {
+			v.errs = append(v.errs, field.Invalid(at.Child("resourceFieldRef", "resource"), r.Resource, "must be limits or requests of cpu, memory, ephemeral-storage or hugepages, such as limits.memory"))
 		}
 	}
 	if from.FileKeyRef != nil {

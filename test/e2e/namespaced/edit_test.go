@@ -138,7 +138,8 @@ var edits = map[string]group{
 	"ldap": {e2e.WithSQLite, []edit{
 		{
 			edit:    `{"identity": {"ldap": {"enabled": true, "url": "ldap://example.org", "startTLS": true, "allowPlaintext": true, "baseDN": "dc=example", "bindDN": "cn=ditto", "bindPasswordSecretRef": {"name": "mine", "key": "password"}, "userAttr": "uid", "realm": "EXAMPLE.ORG", "idmap": "rid", "nestedGroups": true, "caCertSecretRef": {"name": "tls", "key": "ca.crt"}, "caCertFile": "/x", "insecureSkipVerify": true}}}`,
-			undo:    `{"identity": null}`,
+			undo:    `{"identity": {"ldap": {"enabled": false, "switchedOff": true}}}`,
+			lastly:  `{"identity": null}`,
 			changes: []string{config, pod}, warned: []string{"spec.identity.ldap.insecureSkipVerify"},
 		},
 		{edit: `{"identity": {"ldap": {"enabled": true, "url": "ldap://example.org"}}}`, undo: `{"identity": null}`, refused: []string{"spec.identity.ldap.url", "spec.identity.ldap.bindPasswordSecretRef"}},
