@@ -49,8 +49,8 @@ type DittoServer struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec says how the server is to run: its image, volumes, database, network and
-	// credentials. Shares, stores, users and adapter settings are not part of it: they live
-	// in the server and are managed through its REST API.
+	// credentials. Shares, stores, users and other adapter settings are not part of it:
+	// they live in the server and are managed through its REST API.
 	Spec DittoServerSpec `json:"spec,omitempty"`
 
 	// Status is what is known of the server.
@@ -109,8 +109,8 @@ type DittoServerSpec struct {
 	// +optional
 	Metrics *MetricsSpec `json:"metrics,omitempty"`
 
-	// NetworkPolicy restricts who may connect to the server's pod, and what that may connect
-	// to. Default: none of ours, which leaves that to the cluster.
+	// NetworkPolicy restricts who may connect to the server's pod, and what the pod may
+	// connect to. Default: none; the cluster decides.
 	// +optional
 	NetworkPolicy *NetworkPolicySpec `json:"networkPolicy,omitempty"`
 
@@ -160,7 +160,7 @@ type DittoServerSpec struct {
 	Percona *PerconaConfig `json:"percona,omitempty"`
 
 	// SnapshotPolicies are the shares that the server takes snapshots of by itself. Not
-	// supported yet: they are not set in the server, which the Accepted condition tells.
+	// supported yet: they are not set in the server, as the Accepted condition says.
 	// Default: none.
 	// +optional
 	// +kubebuilder:validation:MaxItems=256
@@ -271,8 +271,8 @@ type DittoServerSpec struct {
 // A StorageSpec is the sizes and the class of the server's volumes.
 type StorageSpec struct {
 	// MetadataSize is the size of the volume for file metadata, mounted at
-	// /data/store/metadata, in Mi, Gi or Ti, for example 10Gi. It has no default: a server
-	// needs it, from here or from the platform's defaults.
+	// /data/store/metadata, in Mi, Gi or Ti, for example 10Gi. Default: none, it is
+	// required here or in the platform's defaults.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^0*[1-9][0-9]*(Mi|Gi|Ti)$')",message="must be a size above zero in Mi, Gi or Ti, such as 10Gi"
@@ -328,7 +328,7 @@ type DatabaseConfig struct {
 	// sqlite, external (postgresSecretRef) or percona, or the database itself, such as
 	// external/corp-db (a Secret), percona/files-postgres (a PerconaPGCluster) or
 	// sqlite/data/controlplane/controlplane.db (a file). Until it does, the server stays
-	// where it is and the Accepted condition tells so. It confirms one move: take it out
+	// where it is and the Accepted condition says so. It confirms one move: take it out
 	// afterwards. Default: no move.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1100
@@ -372,9 +372,8 @@ type ControlPlaneAPIConfig struct {
 	CertSecretName string `json:"certSecretName,omitempty"`
 
 	// ClientCASecretName is the Secret whose key ca.crt holds the authorities of client
-	// certificates. With it a client needs a certificate to be heard (mutual TLS), and the
-	// kubelet, which has none, only sees whether the port is open. It needs certSecretName,
-	// and may be the same Secret. A change restarts the server. Default: none, clients need
+	// certificates. With it a client must present a certificate (mutual TLS), and the kubelet,
+	// which has none, only sees whether the port is open. It needs certSecretName, and may be the same Secret. A change restarts the server. Default: none, clients need
 	// no certificate.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
@@ -460,7 +459,7 @@ type LDAPConfig struct {
 	Enabled bool `json:"enabled,omitempty"`
 
 	// SwitchedOff says that LDAP has been switched off in the server too, with the command
-	// in the Accepted condition, which then does not tell of it any more. It has no effect
+	// in the Accepted condition, which then no longer mentions it. It has no effect
 	// before that, and must not stay when LDAP is enabled again. Default: false.
 	// +optional
 	SwitchedOff bool `json:"switchedOff,omitempty"`
@@ -477,8 +476,8 @@ type LDAPConfig struct {
 	// +optional
 	StartTLS bool `json:"startTLS,omitempty"`
 
-	// AllowPlaintext allows a connection without any encryption, which shows the bind
-	// password to everybody on the way. Default: false.
+	// AllowPlaintext allows a connection without any encryption, which exposes the
+	// bind password on the network. Default: false.
 	// +optional
 	AllowPlaintext bool `json:"allowPlaintext,omitempty"`
 
@@ -518,7 +517,7 @@ type LDAPConfig struct {
 	// +kubebuilder:validation:Enum=rfc2307;rid
 	Idmap string `json:"idmap,omitempty"`
 
-	// NestedGroups makes a user a member of the groups that contain his groups. Default:
+	// NestedGroups makes a user a member of the groups that contain their groups. Default:
 	// false.
 	// +optional
 	NestedGroups bool `json:"nestedGroups,omitempty"`
@@ -572,13 +571,13 @@ type KerberosConfig struct {
 	// +kubebuilder:validation:MaxLength=255
 	Realm string `json:"realm,omitempty"`
 
-	// NetBIOSDomain is the short name of the domain that SMB clients are told, for example
+	// NetBIOSDomain is the short name of the domain, announced to SMB clients, for example
 	// EXAMPLE. Default: WORKGROUP, as a server outside any domain.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	NetBIOSDomain string `json:"netbiosDomain,omitempty"`
 
-	// DNSDomain is the DNS name of the domain that SMB clients are told, for example
+	// DNSDomain is the DNS name of the domain, announced to SMB clients, for example
 	// example.com. Default: the realm in lower case.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
@@ -687,7 +686,7 @@ type MetricsSpec struct {
 // A ServiceMonitorSpec is the ServiceMonitor of a server's metrics.
 type ServiceMonitorSpec struct {
 	// Enabled makes the ServiceMonitor <server>-metrics where the cluster serves that kind
-	// (monitoring.coreos.com/v1). Where it does not, the Accepted condition tells so, and
+	// (monitoring.coreos.com/v1). Where it does not, the Accepted condition says so, and
 	// nothing else is kept from working. Default: false.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
@@ -707,7 +706,7 @@ type ServiceMonitorSpec struct {
 
 // An AdapterDiscoverySpec is how often the running server is asked for its adapters.
 type AdapterDiscoverySpec struct {
-	// PollingInterval between two questions, as a duration such as 30s. It has no effect.
+	// PollingInterval between two polls, as a duration such as 30s. It has no effect.
 	// Default: 30s.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -750,7 +749,7 @@ type PerconaConfig struct {
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
 
-	// DeleteWithServer has Percona's operator delete the database's volumes and
+	// DeleteWithServer has Percona's operator delete the database's volumes, credentials and
 	// certificates when the server is deleted. All data is lost then. Default: false,
 	// volumes and credentials stay, and a server of the same name takes them up again.
 	// +optional
@@ -899,7 +898,7 @@ type PerconaBackupConfig struct {
 
 	// ConfirmRemoval agrees to switching backups off on a live database: its repository is
 	// no longer used, and log files are no longer archived. It confirms one removal: take
-	// it out afterwards. Default: false, backups stay on and the Accepted condition tells
+	// it out afterwards. Default: false, backups stay on and the Accepted condition says
 	// so.
 	// +optional
 	ConfirmRemoval bool `json:"confirmRemoval,omitempty"`

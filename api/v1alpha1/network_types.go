@@ -10,7 +10,8 @@ const (
 	EgressRestricted = "Restricted"
 )
 
-// A NetworkPolicySpec is who may connect to a server's pod, and what that may connect to.
+// A NetworkPolicySpec is who may connect to a server's pod, and what the pod
+// may connect to.
 type NetworkPolicySpec struct {
 	// Enabled makes the NetworkPolicies <server>-baseline, <server>-adapter-nfs and
 	// <server>-adapter-smb. Alone it opens the server's ports to everybody and closes all
@@ -22,14 +23,15 @@ type NetworkPolicySpec struct {
 	// +optional
 	Ingress *NetworkPolicyIngressSpec `json:"ingress,omitempty"`
 
-	// Egress is what the server's pod may connect to. Open: everything. Restricted: the
-	// server's database, DNS and S3, and nothing else but what a NetworkPolicy of your own
+	// Egress is what the server's pod may connect to. Open: everything. Restricted: DNS, S3,
+	// the server's database, the directory of identity.ldap and the domain controllers of
+	// identity.kerberos.machineAccount, and nothing else but what a NetworkPolicy of your own
 	// opens; connections that clients make are answered in any case. Default: Open.
 	// +optional
 	// +kubebuilder:validation:Enum=Open;Restricted
 	Egress string `json:"egress,omitempty"`
 
-	// EgressTo says where what Restricted opens is.
+	// EgressTo limits what Restricted opens to these peers.
 	// +optional
 	EgressTo *NetworkPolicyEgressSpec `json:"egressTo,omitempty"`
 }

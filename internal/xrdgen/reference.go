@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,11 +42,11 @@ func reference(server, input *extv1.JSONSchemaProps) []byte {
 
 		switch f.name {
 		case "defaults":
-			row(b, f.name, "a partial [spec](#spec)", p.Description, true)
+			row(b, f.name, "a partial [spec](#spec)", p.Description, true, isRequired(input, f.name))
 		case "overrides":
-			row(b, f.name, "list of [objects](#overrides)", p.Description, true)
+			row(b, f.name, "list of [objects](#overrides)", p.Description, true, isRequired(input, f.name))
 		default:
-			row(b, f.name, typeName(p, f.typ), p.Description, true)
+			row(b, f.name, typeName(p, f.typ), p.Description, true, isRequired(input, f.name))
 		}
 	}
 
@@ -79,7 +80,7 @@ func section(b *bytes.Buffer, path string, s extv1.JSONSchemaProps, t reflect.Ty
 		e := elem(f.typ)
 
 		if e.Kind() != reflect.Struct || ofKubernetes(e) || p.XPreserveUnknownFields != nil {
-			row(b, f.name, typeName(p, f.typ), p.Description, defaults)
+			row(b, f.name, typeName(p, f.typ), p.Description, defaults, isRequired(&s, f.name))
 
 			continue
 		}
@@ -94,7 +95,7 @@ func section(b *bytes.Buffer, path string, s extv1.JSONSchemaProps, t reflect.Ty
 			kind = "list of [objects](#" + anchor(o.path) + ")"
 		}
 
-		row(b, f.name, kind, p.Description, defaults)
+		row(b, f.name, kind, p.Description, defaults, isRequired(&s, f.name))
 
 		inner = append(inner, o)
 	}
@@ -104,7 +105,10 @@ func section(b *bytes.Buffer, path string, s extv1.JSONSchemaProps, t reflect.Ty
 	}
 }
 
-func row(b *bytes.Buffer, name, kind, description string, defaults bool) {
+// isRequired reports whether an object must have a field.
+func isRequired(s *extv1.JSONSchemaProps, name string) bool { return slices.Contains(s.Required, name) }
+
+func row(b *bytes.Buffer, name, kind, description string, defaults, required bool) {
 	if !defaults {
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, kind, cell(description))
 
@@ -112,19 +116,30 @@ func row(b *bytes.Buffer, name, kind, description string, defaults bool) {
 	}
 
 	rest, def := splitDefault(description)
+	if required {
+		def = "required"
+	}
+
 	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, kind, cell(def), cell(rest))
 }
 
-var defaultSentence = regexp.MustCompile(`(?s)\s*Default:\s+(.*?)\.(\s+[A-Z]|\s*$)`)
+// defaultSentence names a default, or says when a field that has none is required.
+var defaultSentence = regexp.MustCompile(`(?s)\s*(?:Default:\s+|R(equired\s+where\s))(.*?)\.(\s+[A-Z]|\s*$)`)
 
-// splitDefault takes the sentence that names the default out of a description.
+// splitDefault takes the sentence that names the default out of a description, or the
+// one that says when the field is required.
 func splitDefault(d string) (rest, def string) {
 	m := defaultSentence.FindStringSubmatchIndex(d)
 	if m == nil {
 		return d, ""
 	}
 
-	return strings.TrimSpace(d[:m[0]] + d[m[4]:]), d[m[2]:m[3]]
+	def = d[m[4]:m[5]]
+	if m[2] >= 0 {
+		def = "r" + d[m[2]:m[5]]
+	}
+
+	return strings.TrimSpace(d[:m[0]] + d[m[6]:]), def
 }
 
 var (

@@ -187,28 +187,12 @@ func described(t *testing.T, path string, s extv1.JSONSchemaProps, typ reflect.T
 		}
 
 		_, def := splitDefault(s.Properties[f.name].Description)
-		named := def != "" || required(p.Description) || contains(s.Required, f.name)
+		named := def != "" || isRequired(&s, f.name)
 
 		if defaults && !named {
 			t.Errorf("%s: the description neither names a default nor says that the field is needed: %q", path, p.Description)
 		}
 	}
-}
-
-func required(description string) bool {
-	d := strings.Join(strings.Fields(description), " ")
-
-	return strings.Contains(d, "Required where") || strings.Contains(d, "It has no default")
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-
-	return false
 }
 
 func TestSplitDefault(t *testing.T) {
@@ -229,6 +213,12 @@ func TestSplitDefault(t *testing.T) {
 			in:     "A version. Default:\n2.9.0. It does not follow.",
 			rest:   "A version. It does not follow.",
 			def:    "2.9.0",
+		},
+		"Required": {
+			reason: "A field that is required in some cases has no default, and says when.",
+			in:     "An account. Required where LDAP\nis enabled. It searches.",
+			rest:   "An account. It searches.",
+			def:    "required where LDAP\nis enabled",
 		},
 		"None": {
 			reason: "A description may have no default.",
