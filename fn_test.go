@@ -351,7 +351,7 @@ func TestRunFunction(t *testing.T) {
 					"Available": "False NoReplicasAvailable", "Progressing": "False InvalidSpec",
 				},
 				TTL:   time.Minute,
-				Fatal: "invalid DittoServer: input.namespace: Required value: the composite resource files has neither a namespace nor a claim; set the namespace of its objects",
+				Fatal: "invalid Input: input.namespace: Required value: the composite resource files has neither a namespace nor a claim; set the namespace of its objects",
 			},
 		},
 		"InvalidNew": {

@@ -106,10 +106,10 @@ func readCluster(w world.World) State {
 	if !s.Ready {
 		return s
 	}
-	if missing := lacks(creds, KeyHost, KeyPort, KeyDBName, KeyUser, KeyPassword, KeyURI); missing != "" {
+	if missing, _ := lacks(creds, KeyHost, KeyPort, KeyDBName, KeyUser, KeyPassword, KeyURI); missing != "" {
 		return s.because(ReasonCredentialsNotFound, "PostgreSQL is ready, and "+missing+"; Percona's operator makes it")
 	}
-	if missing := lacks(ca, names.CAKey); missing != "" {
+	if missing, _ := lacks(ca, names.CAKey); missing != "" {
 		return s.because(ReasonCredentialsNotFound, "PostgreSQL is ready, and "+missing+"; Percona's operator makes it")
 	}
 	return s
@@ -164,22 +164,23 @@ func ReadExternal(s world.Secret, d record.Database) State {
 	if d.HasCA {
 		keys = append(keys, names.CAKey)
 	}
-	missing := lacks(s, keys...)
+	missing, fix := lacks(s, keys...)
 	switch {
 	case missing != "" && s.Has("data", KeyConnectionString):
 		return st.because(ReasonCredentialsNotFound, missing+". The server cannot read the key "+KeyConnectionString+"; add the keys host, port, database, user, password and, if wanted, sslmode and ca.crt")
 	case missing != "":
-		return st.because(ReasonCredentialsNotFound, missing+"; create it, or add what it lacks")
+		return st.because(ReasonCredentialsNotFound, missing+"; "+fix)
 	}
 	st.Ready, st.Reason = true, ReasonCredentialsFound
 	st.Message = "Secret " + s.Name + " tells how to reach the database; whether it can be reached is not known here"
 	return st
 }
 
-// lacks tells what a Secret does not hold, and is empty if that is nothing.
-func lacks(s world.Secret, keys ...string) string {
+// lacks tells what a Secret does not hold and what to do about it, and is empty if
+// that is nothing.
+func lacks(s world.Secret, keys ...string) (problem, fix string) {
 	if !s.Exists() {
-		return "Secret " + s.Name + " does not exist"
+		return "Secret " + s.Name + " does not exist", "create it with " + enumerate(keys)
 	}
 	var missing, garbled []string
 	for _, k := range keys {
@@ -191,11 +192,26 @@ func lacks(s world.Secret, keys ...string) string {
 	}
 	switch {
 	case len(missing) > 0:
-		return "Secret " + s.Name + " lacks " + strings.Join(missing, ", ")
+		return "Secret " + s.Name + " lacks " + strings.Join(missing, ", "), "add " + them(missing)
 	case len(garbled) > 0:
-		return "Secret " + s.Name + " has bytes that are no text in " + strings.Join(garbled, ", ")
+		return "Secret " + s.Name + " has bytes that are no text in " + strings.Join(garbled, ", "), "correct " + them(garbled)
 	}
-	return ""
+	return "", ""
+}
+
+func enumerate(keys []string) string {
+	last := len(keys) - 1
+	if last == 0 {
+		return "the key " + keys[0]
+	}
+	return "the keys " + strings.Join(keys[:last], ", ") + " and " + keys[last]
+}
+
+func them(keys []string) string {
+	if len(keys) == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 func text(s world.Secret, key string) string {

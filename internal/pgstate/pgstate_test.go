@@ -301,27 +301,32 @@ func TestReadExternal(t *testing.T) {
 	}{
 		"Missing": {
 			reason: "the Secret is named",
-			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db does not exist; create it, or add what it lacks"},
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db does not exist; create it with the keys host, database, user and password"},
+		},
+		"MissingWithCA": {
+			reason:   "and everything that it needs",
+			database: record.Database{HasPort: true, HasCA: true},
+			want:     State{Reason: ReasonCredentialsNotFound, Message: "Secret db does not exist; create it with the keys host, database, user, password, port and ca.crt"},
 		},
 		"Partial": {
 			reason: "what is missing is named",
 			data:   map[string]string{"host": "pg", "user": "u"},
-			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db lacks database, password; create it, or add what it lacks", Host: "pg", User: "u"},
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db lacks database, password; add them", Host: "pg", User: "u"},
 		},
 		"Empty": {
 			reason: "a key that holds nothing is missing",
 			data:   with(map[string]string{"password": ""}),
-			want:   lacking("lacks password; create it, or add what it lacks"),
+			want:   lacking("lacks password; add it"),
 		},
 		"Garbled": {
 			reason: "bytes that are no text cannot be sent to anybody",
 			data:   with(map[string]string{"password": "\xff\xfe"}),
-			want:   lacking("has bytes that are no text in password; create it, or add what it lacks"),
+			want:   lacking("has bytes that are no text in password; correct it"),
 		},
 		"GarbledHost": {
 			reason: "nor shown in a status",
 			data:   with(map[string]string{"host": "\xff"}),
-			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db has bytes that are no text in host; create it, or add what it lacks", User: "u", Name: "d"},
+			want:   State{Reason: ReasonCredentialsNotFound, Message: "Secret db has bytes that are no text in host; correct it", User: "u", Name: "d"},
 		},
 		"ConnectionString": {
 			reason: "whoever followed the operator's documentation is told what the server reads",
@@ -340,19 +345,19 @@ func TestReadExternal(t *testing.T) {
 			reason:   "a pod that has the port from the Secret cannot start without it",
 			data:     complete,
 			database: record.Database{HasPort: true},
-			want:     lacking("lacks port; create it, or add what it lacks"),
+			want:     lacking("lacks port; add it"),
 		},
 		"LostSSLMode": {
 			reason:   "nor without the mode of TLS",
 			data:     complete,
 			database: record.Database{HasSSLMode: true},
-			want:     lacking("lacks sslmode; create it, or add what it lacks"),
+			want:     lacking("lacks sslmode; add it"),
 		},
 		"LostCA": {
 			reason:   "nor without the CA",
 			data:     complete,
 			database: record.Database{HasCA: true},
-			want:     lacking("lacks ca.crt; create it, or add what it lacks"),
+			want:     lacking("lacks ca.crt; add it"),
 		},
 		"OptionalKeys": {
 			reason:   "the DittoFS operator's pods start without port and sslmode",
@@ -364,7 +369,7 @@ func TestReadExternal(t *testing.T) {
 			reason:   "a CA that was there is not optional",
 			data:     complete,
 			database: record.Database{HasSSLMode: true, HasCA: true, OptionalKeys: true},
-			want:     lacking("lacks ca.crt; create it, or add what it lacks"),
+			want:     lacking("lacks ca.crt; add it"),
 		},
 	}
 	for name, tc := range cases {

@@ -73,11 +73,7 @@ func condition(typ string, ok bool, reason, message string) Condition {
 
 // accepted tells what became of the spec. Standing warnings live here.
 func accepted(res server.Resolution, st desired.State) Condition {
-	taken := taken(st)
-	warnings := make([]string, 0, len(res.Warnings))
-	for _, w := range res.Warnings {
-		warnings = append(warnings, "Warning: "+w)
-	}
+	taken, warnings := taken(st), warnings(res)
 	message := strings.Join(slices.Concat(taken, res.Held, warnings), ". ")
 	switch {
 	case len(taken) > 0:
@@ -88,6 +84,14 @@ func accepted(res server.Resolution, st desired.State) Condition {
 		return condition(TypeAccepted, true, ReasonWithWarnings, message)
 	}
 	return condition(TypeAccepted, true, ReasonSpecAccepted, "everything that the spec says is applied")
+}
+
+func warnings(res server.Resolution) []string {
+	out := make([]string, 0, len(res.Warnings))
+	for _, w := range res.Warnings {
+		out = append(out, "Warning: "+w)
+	}
+	return out
 }
 
 // taken tells which objects are left out because they are not ours, and which are

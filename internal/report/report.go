@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,11 +65,11 @@ func (r Report) Write(rsp *fnv1.RunFunctionResponse) error {
 }
 
 // WriteInvalid writes what is to be told of a server whose spec is refused: the
-// error, and beside it every condition that is known all the same, since
-// Crossplane turns those that are missing to Unknown.
+// error with the fields that are not known, and beside it every condition that is known
+// all the same, since Crossplane turns those that are missing to Unknown.
 func (r Report) WriteInvalid(rsp *fnv1.RunFunctionResponse) {
 	had, s := r.World.XR.Conditions(), r.Result.Server
-	err := Error(r.Result.Errors)
+	refusal := strings.Join(append([]string{Error(r.Result.Errors).Error()}, typos(r.Result)...), ". ")
 	cluster := r.World.Object(names.Postgres).Object
 	database := r.Target
 	if s.Target.Kind == record.Percona && !cluster.Exists() {
@@ -78,7 +79,7 @@ func (r Report) WriteInvalid(rsp *fnv1.RunFunctionResponse) {
 	live := *s
 	live.Replicas, live.Cluster = st.Replicas, nil
 
-	conditions := []Condition{condition(TypeAccepted, false, ReasonInvalidSpec, err.Error())}
+	conditions := []Condition{condition(TypeAccepted, false, ReasonInvalidSpec, refusal)}
 	conditions = append(conditions, databaseReady(&live, database, had)...)
 	on := cluster.Exists() && pgstate.BackupsOn(cluster)
 	if last, told := had[TypeBackupReady]; told && !on {
@@ -94,13 +95,27 @@ func (r Report) WriteInvalid(rsp *fnv1.RunFunctionResponse) {
 		conditions = append(conditions, condition(TypeProgressing, false, ReasonInvalidSpec, "nothing is created while the spec is invalid; the condition Accepted tells what is wrong"))
 	}
 	write(rsp, conditions, had, false)
-	response.Fatal(rsp, err)
+	response.Fatal(rsp, errors.New(refusal))
+}
+
+// typos returns the warnings of fields that are not known: what is wrong elsewhere
+// may be due to them. The other warnings are of values that are not applied now, and
+// some ask to tell them to the server.
+func typos(res server.Resolution) []string {
+	return slices.DeleteFunc(warnings(res), func(w string) bool { return !strings.HasSuffix(w, "; check for typos") })
 }
 
 // Error returns one message with every wrong field, its value and what is allowed.
+// It says whose they are: a user cannot correct the Input.
 func Error(errs field.ErrorList) error {
-	return errors.Wrap(errs.ToAggregate(), "invalid DittoServer")
+	what := "invalid Input"
+	if slices.ContainsFunc(errs, func(e *field.Error) bool { return !ofInput(e.Field) }) {
+		what = "invalid DittoServer"
+	}
+	return errors.Wrap(errs.ToAggregate(), what)
 }
+
+func ofInput(path string) bool { return path == "input" || strings.HasPrefix(path, "input.") }
 
 // composite writes the XR: its status, and that it is not ready while it
 // cannot be. What an earlier step said of the XR stays.

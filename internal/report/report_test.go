@@ -513,4 +513,26 @@ func TestError(t *testing.T) {
 	if got := Error(errs).Error(); got != want {
 		t.Errorf("Error(...): want one message with every wrong field:\n%s\ngot:\n%s", want, got)
 	}
+	want = `invalid Input: input.defaults.b: Invalid value: 3: must be 2`
+	if got := Error(errs[1:]).Error(); got != want {
+		t.Errorf("Error(...): nothing is wrong in the DittoServer: want %s, got %s", want, got)
+	}
+}
+
+// TestWriteInvalidTypos: a wrong value hides no typo beside it. The other warnings are
+// of what is not applied.
+func TestWriteInvalidTypos(t *testing.T) {
+	rsp := &fnv1.RunFunctionResponse{}
+	Report{World: worldOf(t, xr, nil), Result: server.Resolution{
+		Server:   resolved(),
+		Errors:   field.ErrorList{field.Required(field.NewPath("spec", "a"), "the a")},
+		Warnings: []string{"spec.b: is not a field; check for typos", "spec.c: the Service leads to 1; tell the server", "spec.d: is not a field; check for typos"},
+	}}.WriteInvalid(rsp)
+	const want = "invalid DittoServer: spec.a: Required value: the a. Warning: spec.b: is not a field; check for typos. Warning: spec.d: is not a field; check for typos"
+	if got := rsp.GetConditions()[0]; got.GetType() != TypeAccepted || got.GetReason() != ReasonInvalidSpec || got.GetMessage() != want {
+		t.Errorf("want %s, got %v", want, got)
+	}
+	if got := rsp.GetResults(); len(got) != 1 || got[0].GetMessage() != want {
+		t.Errorf("a preview shows the Fatal alone: want %s, got %v", want, got)
+	}
 }
