@@ -149,10 +149,14 @@ Examples:
     --observed observed.yaml --required secrets.yaml
 
   # What becomes of servers that exist, of the DittoFS operator for one, when this
-  # function takes them over. Nothing is changed.
-  kubectl get dittoservers,statefulsets,services,configmaps,secrets -A \
-    --show-managed-fields -o yaml > before.yaml
-  function-dittoserver render --observed before.yaml`
+  # function takes them over. Nothing is changed. Leave out perconapgclusters where
+  # Percona's operator is not installed. The files have the values of Secrets in them.
+  mkdir -p before
+  kubectl get customresourcedefinitions dittoservers.dittofs.dittofs.com \
+    perconapgclusters.pgv2.percona.com --ignore-not-found -o yaml > before/crds.yaml
+  kubectl get dittoservers,statefulsets,services,configmaps,secrets,persistentvolumeclaims,networkpolicies,perconapgclusters \
+    -A --show-managed-fields -o yaml > before/all.yaml
+  function-dittoserver render --observed before --composition composition.yaml`
 }
 
 // Run prints the preview.

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -340,6 +341,25 @@ stringData: {ca.crt: a certificate}
 				t.Errorf("the same preview twice: -first, +second:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestRenderHelpReadsAll: the help has what docs/moving.md reads before servers are
+// moved. What is left out there is taken not to exist.
+func TestRenderHelpReadsAll(t *testing.T) {
+	doc, err := os.ReadFile("docs/moving.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := regexp.MustCompile(`kubectl (?:-n team-a )?get (customresourcedefinitions [a-z. ]+|dittoservers,[a-z,]+)`).FindAllStringSubmatch(string(doc), 2)
+	if len(read) != 2 {
+		t.Fatalf("docs/moving.md: got %q, want the two commands that read from the cluster", read)
+	}
+	help := strings.Join(strings.Fields(strings.ReplaceAll((&RenderCommand{}).Help(), "\\\n", " ")), " ")
+	for _, m := range read {
+		if want := "kubectl get " + strings.TrimSpace(m[1]); !strings.Contains(help, want) {
+			t.Errorf("the help lacks %q:\n%s", want, help)
+		}
 	}
 }
 

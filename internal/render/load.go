@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/input/v1beta1"
 )
 
@@ -53,10 +55,33 @@ func (l Loader) LoadXR(path string) (*unstructured.Unstructured, error) {
 	if g := xr.GroupVersionKind().Group; strings.HasSuffix(g, "crossplane.io") {
 		return nil, errors.Errorf("%s is a %s, not a DittoServer: give the DittoServer first, and a Composition with --composition", docs[0].Where, xr.GetKind())
 	}
+	if err := checkKind(xr); err != nil {
+		return nil, errors.Wrap(err, docs[0].Where)
+	}
 	if xr.GetName() == "" {
 		return nil, errors.Errorf("%s has no name: set metadata.name", docs[0].Where)
 	}
+	claim, _, _ := unstructured.NestedString(xr.Object, "spec", "claimRef", "name")
+	if xr.GetKind() == v1alpha1.Kind && xr.GetNamespace() == "" && claim == "" {
+		return nil, errors.Errorf("%s has no namespace: add metadata.namespace to the file", docs[0].Where)
+	}
 	return xr, nil
+}
+
+// checkKind refuses what the API server would not take for a DittoServer: another
+// kind, of which the function would compose something all the same, and fields
+// beside the spec, which it would not see.
+func checkKind(xr *unstructured.Unstructured) error {
+	kinds := []string{v1alpha1.Kind, v1alpha1.ClaimableKind}
+	if want := v1alpha1.GroupVersion.String(); xr.GetAPIVersion() != want || !slices.Contains(kinds, xr.GetKind()) {
+		return errors.Errorf("%s %s is no DittoServer: apiVersion must be %s, and kind %s", xr.GetAPIVersion(), xr.GetKind(), want, strings.Join(kinds, " or "))
+	}
+	for _, f := range slices.Sorted(maps.Keys(xr.Object)) {
+		if !slices.Contains([]string{"apiVersion", "kind", "metadata", "spec", "status"}, f) {
+			return errors.Errorf("%s is not a field of a %s; check for typos", f, xr.GetKind())
+		}
+	}
+	return nil
 }
 
 // LoadInput reads the function's Input.

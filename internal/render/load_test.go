@@ -61,7 +61,11 @@ func TestLoadSecret(t *testing.T) {
 // TestLoadErrors: every error names the file and says what to do.
 func TestLoadErrors(t *testing.T) {
 	dir := write(t, map[string]string{
-		"xr.yaml":          "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: x}}",
+		"xr.yaml":          "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: x, namespace: team}}",
+		"homeless.yaml":    "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: x}}",
+		"typo.yaml":        "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: x, namespace: team}, spc: {}}",
+		"miscased.yaml":    "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: Dittoserver, metadata: {name: x, namespace: team}}",
+		"foreign.yaml":     "{apiVersion: example.org/v1alpha1, kind: DittoServer, metadata: {name: x, namespace: team}}",
 		"nameless.yaml":    "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer}",
 		"two.yaml":         "{apiVersion: v1, kind: A}\n---\n{apiVersion: v1, kind: B}",
 		"composition.yaml": "{apiVersion: apiextensions.crossplane.io/v1, kind: Composition, metadata: {name: c}, spec: {compositeTypeRef: {apiVersion: dittofs.dittofs.com/v1alpha1, kind: XDittoServer}}}",
@@ -101,6 +105,10 @@ func TestLoadErrors(t *testing.T) {
 		"Empty":              {loadXR, "empty.yaml", []string{"holds no objects"}},
 		"TwoXRs":             {loadXR, "two.yaml", []string{"holds 2 objects", "--observed", "--required"}},
 		"NamelessXR":         {loadXR, "nameless.yaml", []string{"set metadata.name"}},
+		"NoNamespace":        {loadXR, "homeless.yaml", []string{"homeless.yaml has no namespace", "add metadata.namespace to the file"}},
+		"TypoBesideSpec":     {loadXR, "typo.yaml", []string{"typo.yaml: spc is not a field of a DittoServer", "check for typos"}},
+		"MiscasedKind":       {loadXR, "miscased.yaml", []string{"miscased.yaml: dittofs.dittofs.com/v1alpha1 Dittoserver is no DittoServer", "kind DittoServer or XDittoServer"}},
+		"ForeignGroup":       {loadXR, "foreign.yaml", []string{"foreign.yaml: example.org/v1alpha1 DittoServer", "apiVersion must be dittofs.dittofs.com/v1alpha1"}},
 		"CompositionAsXR":    {loadXR, "composition.yaml", []string{"is a Composition", "--composition"}},
 		"XRAsInput":          {loadInput, "xr.yaml", []string{"is not an Input", "dittoserver.fn.crossplane.io/v1beta1", "--composition"}},
 		"XRAsComposition":    {loadComposition, "xr.yaml", []string{"holds no Composition", "--input"}},
@@ -174,6 +182,20 @@ func TestLoadComposition(t *testing.T) {
 				t.Errorf("%s\n-want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestLoadXR: only the namespaced kind needs a namespace, and a claim has one.
+func TestLoadXR(t *testing.T) {
+	dir := write(t, map[string]string{
+		"namespaced.yaml": "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: x, namespace: team}, spec: {}, status: {}}",
+		"cluster.yaml":    "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: XDittoServer, metadata: {name: x}}",
+		"claimed.yaml":    "{apiVersion: dittofs.dittofs.com/v1alpha1, kind: DittoServer, metadata: {name: x}, spec: {claimRef: {name: files, namespace: team}}}",
+	})
+	for _, f := range []string{"namespaced.yaml", "cluster.yaml", "claimed.yaml"} {
+		if _, err := (Loader{}).LoadXR(filepath.Join(dir, f)); err != nil {
+			t.Errorf("LoadXR(%s): %v", f, err)
+		}
 	}
 }
 
