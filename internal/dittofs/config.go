@@ -8,6 +8,7 @@ import (
 	"github.com/crossplane/function-sdk-go/errors"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
@@ -81,7 +82,10 @@ func Config(s *server.Server) (string, error) {
 // of what was chosen. The owners are Secrets that are kept when the server is
 // deleted, together with a database: with them the record outlives the server as
 // long as its data does, since Kubernetes collects only what has no owner left.
-func ConfigMap(s *server.Server, configYAML, record string, owners []metav1.OwnerReference) *corev1.ConfigMap {
+//
+// While the pod is kept, so is the configuration that it was made with: the same pod,
+// made again, would read it.
+func ConfigMap(s *server.Server, configYAML, record string, owners []metav1.OwnerReference, live observed.Object) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: names.CoreV1, Kind: names.ConfigMapKind},
 		ObjectMeta: meta(s, names.ConfigMap(s.Name)),
@@ -89,6 +93,12 @@ func ConfigMap(s *server.Server, configYAML, record string, owners []metav1.Owne
 	}
 	if s.Kerberos.OwnKrb5Conf() {
 		cm.Data[names.Krb5ConfKey] = krb5Conf(s.Kerberos)
+	}
+	if data := live.Map("data"); s.Frozen && len(data) > 0 {
+		clear(cm.Data)
+		for k, v := range data {
+			cm.Data[k], _ = v.(string)
+		}
 	}
 	cm.Annotations = map[string]string{names.AnnotationRecord: record}
 	cm.OwnerReferences = owners

@@ -10,8 +10,10 @@ import (
 
 	"k8s.io/utils/ptr"
 
+	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/record"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
 // TestConfigIsFrozen guards config.yaml: another one for an unchanged spec
@@ -116,7 +118,7 @@ func TestKrb5Conf(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := ConfigMap(tc.server, "yaml", "", nil).Data["krb5.conf"]; got != tc.want {
+			if got := ConfigMap(tc.server, "yaml", "", nil, observed.Object{}).Data["krb5.conf"]; got != tc.want {
 				t.Errorf("%s: want %q, got %q", tc.reason, tc.want, got)
 			}
 		})
@@ -135,7 +137,22 @@ func TestConfigMap(t *testing.T) {
 		},
 		Data: map[string]string{"config.yaml": "yaml"},
 	}
-	if diff := cmp.Diff(want, ConfigMap(resolved(), "yaml", `{"version":1}`, owners)); diff != "" {
+	if diff := cmp.Diff(want, ConfigMap(resolved(), "yaml", `{"version":1}`, owners, observed.Object{})); diff != "" {
 		t.Errorf("ConfigMap(...): -want, +got:\n%s", diff)
+	}
+}
+
+// TestConfigOfAKeptPod guards that a pod that is kept finds the configuration that it was
+// made with when it is made again.
+func TestConfigOfAKeptPod(t *testing.T) {
+	live := observed.FromStruct(yamltest.Struct(t, `{metadata: {name: files-config}, data: {config.yaml: old, krb5.conf: its}}`))
+	frozen := resolved(func(s *server.Server) { s.Frozen = true })
+	if diff := cmp.Diff(map[string]string{"config.yaml": "old", "krb5.conf": "its"}, ConfigMap(frozen, "new", "r", nil, live).Data); diff != "" {
+		t.Errorf("kept: -want, +got:\n%s", diff)
+	}
+	for what, cm := range map[string]*corev1.ConfigMap{"not kept": ConfigMap(resolved(), "new", "r", nil, live), "no ConfigMap": ConfigMap(frozen, "new", "r", nil, observed.Object{})} {
+		if got := cm.Data["config.yaml"]; got != "new" {
+			t.Errorf("%s: want the new configuration, got %q", what, got)
+		}
 	}
 }

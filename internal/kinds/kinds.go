@@ -156,8 +156,8 @@ var table = []Row{ //nolint:gochecknoglobals // A constant.
 	{
 		Resource: names.Config, APIVersion: names.CoreV1, Kind: names.ConfigMapKind, Suffix: names.ConfigSuffix,
 		Wanted: always, PartOfPod: true,
-		Build: func(in Inputs, _ observed.Object) (*structpb.Struct, error) {
-			return manifest.Struct(dittofs.ConfigMap(in.Server, in.ConfigYAML, in.Record, in.Owners))
+		Build: func(in Inputs, live observed.Object) (*structpb.Struct, error) {
+			return manifest.Struct(dittofs.ConfigMap(in.Server, in.ConfigYAML, in.Record, in.Owners, live))
 		},
 	},
 	{
