@@ -64,6 +64,11 @@ func TestOverridesOfALiveServer(t *testing.T) {
 	for name, y := range map[string]string{
 		"by itself":    `overrides: [{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: StatefulSet, patch: {spec: {replicas: 0}}}]`,
 		"in what is":   `overrides: [{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: StatefulSet, patch: {spec: {template: {spec: {containers: [{name: dittofs, image: other}]}}}}}]`,
+		"in its name":  `overrides: [{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: StatefulSet, patch: {spec: {template: {spec: {containers: [{name: dito, livenessProbe: {periodSeconds: 5}}]}}}}}]`,
+		"in its port":  `overrides: [{kind: StatefulSet, patch: {metadata: {labels: {a: b}}}}, {resource: nfs, patch: {spec: {ports: [{name: nfs, port: 2049}]}}}]`,
+		"in security":  `overrides: [{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: StatefulSet, patch: {spec: {template: {spec: {hostPID: true}}}}}]`,
+		"in its wires": `overrides: [{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: StatefulSet, patch: {spec: {template: {spec: {containers: [{name: dittofs, env: [{name: PGHOSTADDR, value: 10.0.0.1}]}]}}}}}]`,
+		"in peers":     `overrides: [{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: NetworkPolicy, patch: {spec: {ingress: [{from: [{ipBlock: {cidr: 10.0.0.1}}]}]}}}]`,
 		"in the rest":  `defaults: {image: "not an image"}`,
 		"in its types": `overrides: [{kind: Service, patch: {spec: {ports: [{port: http}]}}}]`,
 	} {

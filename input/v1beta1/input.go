@@ -63,15 +63,17 @@ type Input struct {
 	ServiceMonitors *bool `json:"serviceMonitors,omitempty"`
 
 	// Overrides are patches of what is composed for every server, applied last, in their
-	// order. What decides over data, identity or ownership is out of their reach, and so is
-	// what a server's own fields decide: see the README. Default: none.
+	// order. An override of a pod field wins over the server's own spec. Prefer defaults,
+	// which a server can override. What decides over data, identity or ownership is out of
+	// their reach, and so is what would weaken a pod's security: see the README. Default:
+	// none.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	Overrides []Override `json:"overrides,omitempty"`
 }
 
 // An Override is a patch of one kind of composed objects, or of one composed object.
-// +kubebuilder:validation:XValidation:rule="has(self.kind) != has(self.resource)",message="must have either a kind or a resource"
+// +kubebuilder:validation:XValidation:rule="has(self.kind) != has(self.resource)",message="set kind or resource, not both"
 type Override struct {
 	// Kind of the composed objects to patch, for example StatefulSet or Service. Default:
 	// none, resource says which object.

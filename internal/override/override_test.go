@@ -19,6 +19,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/override"
+	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/yamltest"
 )
 
@@ -35,7 +36,8 @@ spec:
     metadata: {labels: {app: dittofs-server, instance: files}, annotations: {checksum.dittoserver.fn.crossplane.io/config: abc}}
     spec:
       terminationGracePeriodSeconds: 105
-      initContainers: [{name: wait-for-postgres, image: pg, command: [sh], env: [{name: PGHOST, value: h}]}]
+      securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
+      initContainers: [{name: wait-for-postgres, image: pg, command: [sh], env: [{name: PGHOST, value: h}], securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]
       containers:
       - name: dittofs
         image: dfs
@@ -45,7 +47,9 @@ spec:
         ports: [{name: api, containerPort: 8080, protocol: TCP}]
         volumeMounts: [{name: config, mountPath: /config, readOnly: true}, {name: tmp, mountPath: /tmp}]
         livenessProbe: {periodSeconds: 10, httpGet: {path: /health, port: 8080}}
+        securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
       volumes: [{name: config, configMap: {name: files-config}}, {name: tmp, emptyDir: {}}]
+  volumeClaimTemplates: [{metadata: {name: metadata}}]
 `
 	svc = `
 apiVersion: v1
@@ -70,6 +74,9 @@ spec: {selector: {matchLabels: {a: b}}, endpoints: [{targetPort: 9090, path: /me
 // objects are what the overrides of these tests are applied to, by resource.
 var objects = map[names.Resource]string{names.Server: sts, names.API: svc, names.Postgres: cluster, names.ServiceMonitor: monitor}
 
+// checks are those that platform reads overrides with.
+var checks = override.Checks{Wired: server.Wired, Peer: server.CheckPeer}
+
 func refOf(t *testing.T, r names.Resource) names.Ref {
 	t.Helper()
 	refs := kinds.Refs("files")
@@ -84,7 +91,7 @@ func read(t *testing.T, y string) ([]override.Override, []string) {
 	if err := yaml.UnmarshalStrict([]byte(y), &in); err != nil {
 		t.Fatal(err)
 	}
-	out, errs := override.Read(in, kinds.Refs(""))
+	out, errs := override.Read(in, kinds.Refs(""), checks)
 	told := make([]string, 0, len(errs))
 	for _, e := range errs {
 		told = append(told, e.Error())
@@ -114,8 +121,8 @@ func TestApply(t *testing.T) {
 		},
 		"Sidecar": {
 			reason: "a container beside the server's, and a volume of its own", to: names.Server,
-			overrides: pod(`{containers: [{name: proxy, image: p}], volumes: [{name: more, emptyDir: {}}]}`),
-			want: `{spec: {template: {spec: {containers: [{name: proxy, image: p}, ` + container + `],
+			overrides: pod(`{containers: [{name: proxy, image: p, ` + secure + `}], volumes: [{name: more, emptyDir: {}}]}`),
+			want: `{spec: {template: {spec: {containers: [{name: proxy, image: p, ` + secure + `}, ` + container + `],
 volumes: [{name: more, emptyDir: {}}, {name: config, configMap: {name: files-config}}, {name: tmp, emptyDir: {}}]}}}}`,
 		},
 		"Probe": {
@@ -127,8 +134,8 @@ volumes: [{name: more, emptyDir: {}}, {name: config, configMap: {name: files-con
 		"Null":       {reason: "null removes", to: names.Server, overrides: pod(`{containers: [{name: dittofs, livenessProbe: null}]}`), want: `{spec: {template: {spec: {containers: [` + strings.Replace(container, ", livenessProbe: {periodSeconds: 10, httpGet: {path: /health, port: 8080}}", "", 1) + `]}}}}`},
 		"NullOfNone": {reason: "and leaves no trace where there is nothing", to: names.Server, overrides: pod(`{affinity: {nodeAffinity: null}, dnsPolicy: null}`), want: `{spec: {template: {spec: {affinity: {}}}}}`},
 		"NullOfNew": {
-			reason: "nor in what is added", to: names.Server, overrides: pod(`{hostAliases: [{ip: 1.2.3.4, hostnames: null}], containers: [{name: proxy, image: p, resources: null, env: [{name: A, value: null}]}]}`),
-			want: `{spec: {template: {spec: {hostAliases: [{ip: 1.2.3.4}], containers: [{name: proxy, image: p, env: [{name: A}]}, ` + container + `]}}}}`,
+			reason: "nor in what is added", to: names.Server, overrides: pod(`{hostAliases: [{ip: 1.2.3.4, hostnames: null}], containers: [{name: proxy, image: p, resources: null, env: [{name: A, value: null}], ` + secure + `}]}`),
+			want: `{spec: {template: {spec: {hostAliases: [{ip: 1.2.3.4}], containers: [{name: proxy, image: p, env: [{name: A}], ` + secure + `}, ` + container + `]}}}}`,
 		},
 		"NullOfMonitor": {
 			reason: "whatever the kind", to: names.ServiceMonitor, overrides: `[{kind: ServiceMonitor, patch: {spec: {sampleLimit: null, endpoints: [{port: metrics, path: null}], attachMetadata: {node: null}}}}]`,
@@ -153,6 +160,57 @@ volumes: [{name: more, emptyDir: {}}, {name: config, configMap: {name: files-con
 		"Annotation":  {reason: "nor are annotations of ours changed", to: names.API, overrides: `[{kind: Service, patch: {metadata: {annotations: {mine: "2"}}}}]`, err: "metadata.annotations[mine]"},
 		"TargetPort":  {reason: "a Service leads to the server", to: names.API, overrides: `[{kind: Service, patch: {spec: {ports: [{port: 8080, targetPort: 1}]}}}]`, err: "spec.ports[8080/TCP].targetPort"},
 		"NoSpec":      {reason: "nothing on the way is replaced", to: names.API, overrides: `[{kind: Service, patch: {spec: {$patch: replace}}}]`, err: "spec."},
+		"HostAddress": {reason: "no variable that extraEnv refuses", to: names.Server, overrides: pod(`{containers: [{name: dittofs, env: [{name: PGHOSTADDR, value: 10.0.0.1}]}]}`), err: "containers[dittofs].env[PGHOSTADDR] of StatefulSet files, which the server depends on; take it out, and set database or percona in defaults or in the server's spec"},
+		"Options":     {reason: "nor beside what waits for the database", to: names.Server, overrides: pod(`{initContainers: [{name: wait-for-postgres, env: [{name: PGOPTIONS, value: x}]}]}`), err: "initContainers[wait-for-postgres].env[PGOPTIONS]"},
+		"Krb5":        {reason: "whatever it begins with", to: names.Server, overrides: pod(`{containers: [{name: dittofs, env: [{name: KRB5_CONFIG, value: x}]}]}`), err: "containers[dittofs].env[KRB5_CONFIG]"},
+		"OwnVariable": {
+			reason: "a container of the platform's has variables of its own", to: names.Server,
+			overrides: pod(`{containers: [{name: proxy, image: p, env: [{name: PGHOSTADDR, value: x}], ` + secure + `}]}`),
+			want:      `{spec: {template: {spec: {containers: [{name: proxy, image: p, env: [{name: PGHOSTADDR, value: x}], ` + secure + `}, ` + container + `]}}}}`,
+		},
+		"Imageless":     {reason: "a typo adds a container", to: names.Server, overrides: pod(`{containers: [{name: dito, livenessProbe: {periodSeconds: 30}}]}`), err: `merged into StatefulSet files, adds a container "dito" without an image; the server's container is "dittofs"`},
+		"ImagelessInit": {reason: "or one that waits", to: names.Server, overrides: pod(`{initContainers: [{name: wait}]}`), err: `adds an init container "wait" without an image`},
+		"Namesake":      {reason: "names are those of all containers", to: names.Server, overrides: pod(`{containers: [{name: wait-for-postgres, image: x, ` + secure + `}]}`), err: `makes two containers named "wait-for-postgres"`},
+		"Variables":     {reason: "and once in a container", to: names.Server, overrides: pod(`{containers: [{name: proxy, image: x, env: [{name: A}, {name: A}], ` + secure + `}]}`), err: `makes two variables of container "proxy" named "A"`},
+		"PodPorts":      {reason: "ports too", to: names.Server, overrides: pod(`{containers: [{name: dittofs, ports: [{name: api, containerPort: 8081}]}]}`), err: `makes two ports of container "dittofs" named "api"`},
+		"PortNumbers":   {reason: "by their numbers as well", to: names.Server, overrides: pod(`{containers: [{name: proxy, image: x, ports: [{containerPort: 1}, {containerPort: 1, protocol: TCP}], ` + secure + `}]}`), err: `makes two ports of container "proxy" with the number "1/TCP"`},
+		"Mounts":        {reason: "and mounts by where they are", to: names.Server, overrides: pod(`{containers: [{name: proxy, image: x, volumeMounts: [{name: tmp, mountPath: /a}, {name: config, mountPath: /a}], ` + secure + `}]}`), err: `makes two mounts of container "proxy" at "/a"`},
+		"Claim":         {reason: "a claim is a volume", to: names.Server, overrides: pod(`{volumes: [{name: metadata, emptyDir: {}}]}`), err: `makes two volumes or claims named "metadata"`},
+		"Volumes":       {reason: "volumes have names of their own", to: names.Server, overrides: pod(`{volumes: [{$patch: replace}, {name: config, configMap: {name: files-config}}, {name: tmp, emptyDir: {}}, {name: a, emptyDir: {}}, {name: a, emptyDir: {}}]}`), err: `makes two volumes or claims named "a"`},
+		"SecondPort":    {reason: "a port is found by its number", to: names.API, overrides: `[{kind: Service, patch: {spec: {ports: [{name: api, port: 2049}]}}}]`, err: `merged into Service files-api, makes two ports named "api"`},
+		"Nameless":      {reason: "one of several has a name", to: names.API, overrides: `[{kind: Service, patch: {spec: {ports: [{port: 2049}]}}}]`, err: "adds port 2049 without a name"},
+
+		"Own": {
+			reason: "what a server's own fields decide of its pod is open", to: names.Server,
+			overrides: pod(`{nodeSelector: {disk: fast}, serviceAccountName: a, priorityClassName: b, securityContext: {fsGroup: 7}, containers: [{name: dittofs, resources: {limits: {memory: 1Gi}}, securityContext: {readOnlyRootFilesystem: true}}]}`),
+			want: `{spec: {template: {spec: {nodeSelector: {disk: fast}, serviceAccountName: a, priorityClassName: b, securityContext: {fsGroup: 7}, containers: [` +
+				strings.Replace(container, "securityContext: {", "resources: {limits: {memory: 1Gi}}, securityContext: {readOnlyRootFilesystem: true, ", 1) + `]}}}}`,
+		},
+		"Privileged":   {reason: "the pod stays as secure", to: names.Server, overrides: pod(`{containers: [{name: dittofs, securityContext: {privileged: true}}]}`), err: `makes the pods of StatefulSet files violate Pod Security "restricted": privileged (container "dittofs" must not set securityContext.privileged=true)`},
+		"Escalation":   {reason: "in each container", to: names.Server, overrides: pod(`{initContainers: [{name: wait-for-postgres, securityContext: {allowPrivilegeEscalation: true}}]}`), err: `(container "wait-for-postgres" must set securityContext.allowPrivilegeEscalation=false)`},
+		"Capabilities": {reason: "without more capabilities", to: names.Server, overrides: pod(`{containers: [{name: dittofs, securityContext: {capabilities: {add: [NET_ADMIN]}}}]}`), err: `container "dittofs" must not include "NET_ADMIN" in securityContext.capabilities.add`},
+		"Unsaid":       {reason: "nor with those that it has dropped", to: names.Server, overrides: pod(`{containers: [{name: dittofs, securityContext: null}]}`), err: `container "dittofs" must set securityContext.capabilities.drop=["ALL"]`},
+		"Root":         {reason: "and not as root", to: names.Server, overrides: pod(`{containers: [{name: dittofs, securityContext: {runAsUser: 0}}]}`), err: `container "dittofs" must not set runAsUser=0`},
+		"PodRoot":      {reason: "as a whole", to: names.Server, overrides: pod(`{securityContext: {runAsUser: 0}}`), err: "pod must not set runAsUser=0"},
+		"NonRoot":      {reason: "nor perhaps", to: names.Server, overrides: pod(`{securityContext: {runAsNonRoot: null}}`), err: "runAsNonRoot != true"},
+		"Seccomp":      {reason: "with its profile", to: names.Server, overrides: pod(`{securityContext: {seccompProfile: {type: Unconfined}}}`), err: "seccompProfile"},
+		"HostNetwork":  {reason: "apart from the node's network", to: names.Server, overrides: pod(`{hostNetwork: true}`), err: "host namespaces (hostNetwork=true)"},
+		"HostPID":      {reason: "its processes", to: names.Server, overrides: pod(`{hostPID: true}`), err: "host namespaces (hostPID=true)"},
+		"HostPath":     {reason: "its files", to: names.Server, overrides: pod(`{volumes: [{name: node, hostPath: {path: /}}]}`), err: `volume "node" uses restricted volume type "hostPath"`},
+		"HostPort":     {reason: "and its ports", to: names.Server, overrides: pod(`{containers: [{name: dittofs, ports: [{containerPort: 1, hostPort: 1}]}]}`), err: "hostPort"},
+		"AppArmor":     {reason: "by annotations neither", to: names.Server, overrides: `[{kind: StatefulSet, patch: {spec: {template: {metadata: {annotations: {container.apparmor.security.beta.kubernetes.io/dittofs: unconfined}}}}}}]`, err: "AppArmor"},
+		"Unsafe":       {reason: "one beside it is no better", to: names.Server, overrides: pod(`{containers: [{name: proxy, image: p}]}`), err: `allowPrivilegeEscalation != false (container "proxy" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container "proxy"`},
+		"UnsafePgBouncer": {
+			reason: "of the database's pods too", to: names.Postgres,
+			overrides: `[{kind: PerconaPGCluster, patch: {spec: {proxy: {pgBouncer: {sidecars: [{name: s, image: x, securityContext: {privileged: true}}]}}}}}]`,
+			err:       `makes the pods of PerconaPGCluster files-postgres violate Pod Security "restricted": privileged (container "s"`,
+		},
+		"RootPgBouncer": {reason: "as a whole", to: names.Postgres, overrides: `[{kind: PerconaPGCluster, patch: {spec: {proxy: {pgBouncer: {securityContext: {runAsUser: 0}}}}}}]`, err: "pod must not set runAsUser=0"},
+		"HostOfPgBouncer": {
+			reason: "with their volumes", to: names.Postgres,
+			overrides: `[{kind: PerconaPGCluster, patch: {spec: {proxy: {pgBouncer: {sidecarVolumes: [{name: node, hostPath: {path: /}}]}}}}}]`, err: `volume "node"`,
+		},
+		"PMM": {reason: "and what watches them", to: names.Postgres, overrides: `[{kind: PerconaPGCluster, patch: {spec: {pmm: {enabled: true, image: x, containerSecurityContext: {privileged: true}}}}}]`, err: `container "pmm-client"`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -183,9 +241,38 @@ volumes: [{name: more, emptyDir: {}}, {name: config, configMap: {name: files-con
 	}
 }
 
+// TestWeakServer: what a server's own spec weakens is not held against an override that
+// has nothing to do with it, and is no licence for more.
+func TestWeakServer(t *testing.T) {
+	weak := strings.Replace(sts, "securityContext: {runAsNonRoot: true, runAsUser: 65532", "securityContext: {runAsNonRoot: false, runAsUser: 0", 1)
+	cases := map[string]struct {
+		reason, pod, err string
+	}{
+		"Other":   {reason: "it is the server's", pod: `{runtimeClassName: gvisor, containers: [{name: proxy, image: p, ` + secure + `}]}`},
+		"Better":  {reason: "and may be corrected", pod: `{securityContext: {runAsUser: 1}}`},
+		"Sidecar": {reason: "but not in another container", pod: `{containers: [{name: proxy, image: p, securityContext: {runAsUser: 0, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]}`, err: `container "proxy"`},
+		"More":    {reason: "nor in another way", pod: `{hostIPC: true}`, err: "host namespaces (hostIPC=true)"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			os, errs := read(t, `[{kind: StatefulSet, patch: {spec: {template: {spec: `+tc.pod+`}}}}]`)
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			_, err := override.Apply(os, refOf(t, names.Server), yamltest.Struct(t, weak))
+			if (err != nil) != (tc.err != "") || (err != nil && !strings.Contains(err.Error(), tc.err)) {
+				t.Errorf("%s: want an error of %q, got %v", tc.reason, tc.err, err)
+			}
+		})
+	}
+}
+
 // container is the server's, in YAML.
 const container = `{name: dittofs, image: dfs, command: [/app/dfs], args: [start], env: [{name: DITTOFS_DATABASE_TYPE, value: postgres}, {name: PGCONNECT_TIMEOUT, value: "5"}], ` +
-	`ports: [{name: api, containerPort: 8080, protocol: TCP}], volumeMounts: [{name: config, mountPath: /config, readOnly: true}, {name: tmp, mountPath: /tmp}], livenessProbe: {periodSeconds: 10, httpGet: {path: /health, port: 8080}}}`
+	`ports: [{name: api, containerPort: 8080, protocol: TCP}], volumeMounts: [{name: config, mountPath: /config, readOnly: true}, {name: tmp, mountPath: /tmp}], livenessProbe: {periodSeconds: 10, httpGet: {path: /health, port: 8080}}, ` + secure + `}`
+
+// secure is what Pod Security "restricted" asks of a container.
+const secure = `securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}`
 
 func objectOf(t *testing.T, y string) map[string]any {
 	t.Helper()
@@ -215,11 +302,11 @@ func TestRead(t *testing.T) {
 		"None": {reason: "there need not be any", overrides: `[]`},
 		"Neither": {
 			reason: "a patch is of something", overrides: `[{patch: {metadata: {labels: {a: b}}}}]`,
-			want: []string{"input.overrides[0]: Invalid value: must have either a kind or a resource"},
+			want: []string{"input.overrides[0]: Required value: set kind or resource"},
 		},
 		"BothGiven": {
 			reason: "and not of two things", overrides: `[{kind: Service, resource: api, patch: {metadata: {labels: {a: b}}}}]`,
-			want: []string{"input.overrides[0]: Invalid value: must have either a kind or a resource"},
+			want: []string{"input.overrides[0]: Invalid value: set kind or resource, not both"},
 		},
 		"UnknownKind": {
 			reason: "that is composed", overrides: `[{kind: Deployment, patch: {metadata: {labels: {a: b}}}}]`,
@@ -257,15 +344,15 @@ func TestRead(t *testing.T) {
 			reason: "what cannot be changed, or decides over volumes", overrides: `[{resource: server, patch: {spec: {replicas: 3, volumeClaimTemplates: [], template: {spec: {terminationGracePeriodSeconds: 1}}}}}]`,
 			want: []string{
 				"input.overrides[0].patch.spec.replicas: Forbidden: is out of the reach of overrides. Of a StatefulSet may be patched: metadata.labels, metadata.annotations, spec.template, spec.minReadySeconds, spec.revisionHistoryLimit",
-				"input.overrides[0].patch.spec.template.spec.terminationGracePeriodSeconds: Forbidden: is out of the reach of overrides; take it out, and use the fields of a server's spec, which defaults can set for all of them",
+				"input.overrides[0].patch.spec.template.spec.terminationGracePeriodSeconds: Forbidden: is out of the reach of overrides; take it out, and set terminationGracePeriodSeconds in defaults or in the server's spec",
 				"input.overrides[0].patch.spec.volumeClaimTemplates: Forbidden: is out of the reach of overrides. Of a StatefulSet may be patched: metadata.labels, metadata.annotations, spec.template, spec.minReadySeconds, spec.revisionHistoryLimit",
 			},
 		},
 		"ClusterIP": {
 			reason: "nor what leads to the server", overrides: `[{kind: Service, patch: {spec: {clusterIP: 10.0.0.1, selector: {a: b}}}}]`,
 			want: []string{
-				"input.overrides[0].patch.spec.clusterIP: Forbidden: is out of the reach of overrides; take it out, and use the fields of a server's spec, which defaults can set for all of them",
-				"input.overrides[0].patch.spec.selector: Forbidden: is out of the reach of overrides; take it out, and use the fields of a server's spec, which defaults can set for all of them",
+				"input.overrides[0].patch.spec.clusterIP: Forbidden: is out of the reach of overrides; take it out",
+				"input.overrides[0].patch.spec.selector: Forbidden: is out of the reach of overrides; take it out",
 			},
 		},
 		"Data": {
@@ -303,6 +390,48 @@ func TestRead(t *testing.T) {
 		"Type": {
 			reason: "a value is of its field's type", overrides: `[{kind: StatefulSet, patch: {spec: {minReadySeconds: soon}}}]`,
 			want: []string{`input.overrides[0].patch.spec.minReadySeconds: Invalid value: "soon": must be of type integer, not string`},
+		},
+		"System": {
+			reason: "nor is the pod one of another system, which would be held to less", overrides: `[{kind: StatefulSet, patch: {spec: {template: {spec: {os: {name: windows}, ephemeralContainers: []}}}}}]`,
+			want: []string{
+				"input.overrides[0].patch.spec.template.spec.ephemeralContainers: Forbidden: is out of the reach of overrides; take it out",
+				"input.overrides[0].patch.spec.template.spec.os: Forbidden: is out of the reach of overrides; take it out",
+			},
+		},
+		"TypeOfService": {
+			reason: "a field that says it is named", overrides: `[{kind: Service, patch: {spec: {type: NodePort}}}]`,
+			want: []string{"input.overrides[0].patch.spec.type: Forbidden: is out of the reach of overrides; take it out, and set service.type or adapterServices.type in defaults or in the server's spec"},
+		},
+		"NoName": {
+			reason: "an entry is merged with the one of its name", overrides: `[{kind: StatefulSet, patch: {spec: {template: {spec: {containers: [{image: sidecar}, {name: dittofs, env: [{value: s3cret}], ports: [{name: api}]}], volumes: [{$patch: delete}, {name: null}]}}}}}]`,
+			want: []string{
+				"input.overrides[0].patch.spec.template.spec.containers[0].name: Required value: an entry of containers has no name",
+				"input.overrides[0].patch.spec.template.spec.containers[1].env[0].name: Required value: an entry of env has no name",
+				"input.overrides[0].patch.spec.template.spec.containers[1].ports[0].containerPort: Required value: an entry of ports has no containerPort",
+				"input.overrides[0].patch.spec.template.spec.volumes[0].name: Required value: an entry of volumes has no name",
+				"input.overrides[0].patch.spec.template.spec.volumes[1].name: Required value: an entry of volumes has no name",
+			},
+		},
+		"NoPort": {
+			reason: "or of what tells it apart", overrides: `[{kind: Service, patch: {spec: {ports: [{name: api, nodePort: 30080}]}}}]`,
+			want: []string{"input.overrides[0].patch.spec.ports[0].port: Required value: an entry of ports has no port"},
+		},
+		"Tolerations": {reason: "other lists are replaced as a whole", overrides: `[{kind: StatefulSet, patch: {spec: {template: {spec: {tolerations: [{operator: Exists}], containers: [{$patch: replace}]}}}}}]`},
+		"Peers": {
+			reason: "the API server would refuse the whole policy", overrides: `[{kind: NetworkPolicy, patch: {spec: {ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 10.0.0.1}}]}], egress: [{}, {to: [{}, {podSelector: {matchLabels: {a: "b c", "d e": f}}}]}]}}}]`,
+			want: []string{
+				`input.overrides[0].patch.spec.ingress[0].from[1].ipBlock.cidr: Invalid value: "10.0.0.1": must be a range of addresses such as 10.0.0.0/8 or 2001:db8::/64`,
+				"input.overrides[0].patch.spec.egress[1].to[0]: Required value: a podSelector, a namespaceSelector or an ipBlock",
+				`input.overrides[0].patch.spec.egress[1].to[1].podSelector.matchLabels: Invalid value: "b c": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`,
+				`input.overrides[0].patch.spec.egress[1].to[1].podSelector.matchLabels: Invalid value: "d e": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,
+			},
+		},
+		"Left": {
+			reason: "a directive would be left where nothing is merged", overrides: `[{kind: NetworkPolicy, patch: {spec: {egress: [{$patch: replace}]}}}, {kind: ServiceMonitor, patch: {spec: {endpoints: [{$patch: replace}]}}}]`,
+			want: []string{
+				"input.overrides[0].patch.spec.egress[0].$patch: Forbidden: has no effect within a list that is replaced as a whole; take it out",
+				"input.overrides[1].patch.spec.endpoints[0].$patch: Forbidden: is not supported: this kind is patched by a JSON merge patch, which has no directives",
+			},
 		},
 		"Several": {
 			reason: "each of them is told", overrides: `[{kind: Service, patch: {metadata: {labels: {a: b}}}}, {kind: X, patch: {}}, {resource: nowhere, patch: {}}]`,
@@ -383,7 +512,7 @@ func TestAnyPatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		os, errs := override.Read([]v1beta1.Override{{Kind: names.StatefulSetKind, Patch: &runtime.RawExtension{Raw: b}}}, kinds.Refs(""))
+		os, errs := override.Read([]v1beta1.Override{{Kind: names.StatefulSetKind, Patch: &runtime.RawExtension{Raw: b}}}, kinds.Refs(""), checks)
 		if len(errs) > 0 {
 			continue
 		}

@@ -28,6 +28,9 @@ type rule struct {
 	// kept are the lists and maps, at paths below those, of which what the function
 	// composes has to stay.
 	kept []kept
+	// pods returns the pods that come of a decoded object, which stay as secure as they
+	// were composed.
+	pods func(o any) []corev1.PodTemplateSpec
 }
 
 // A kept is a map or a list that may grow.
@@ -40,7 +43,10 @@ type kept struct {
 	// nested are lists of an entry of which what is composed has to stay.
 	nested []kept
 	// alien reports whether an entry may not be added beside those that are composed.
-	alien func(added string, composed []string) bool
+	alien func(c Checks, added string, composed []string) bool
+	// instead returns the field of a server's spec that says what an entry does; nil for
+	// none.
+	instead func(c Checks, id string) string
 }
 
 var (
@@ -52,24 +58,36 @@ var (
 		fields: []string{"image", "command", "args", "envFrom"},
 		nested: []kept{
 			// The server's own variables win over its configuration.
-			{path: "env", keys: []string{"name"}, alien: func(name string, _ []string) bool { return strings.HasPrefix(name, "DITTOFS_") }},
+			{path: "env", keys: []string{"name"}, alien: isWired, instead: wiredBy},
 			{path: "ports", keys: []string{"containerPort", "protocol"}},
 			{path: "volumeMounts", keys: []string{"mountPath"}, alien: shadows},
 		},
 	}
 )
 
+// fields are the fields of a server's spec that say what patches may not.
+var fields = map[string]string{ //nolint:gochecknoglobals // A constant.
+	"spec.template.spec.terminationGracePeriodSeconds":                 "terminationGracePeriodSeconds",
+	"spec.template.spec.containers[" + names.ContainerName + "].image": "image",
+	"spec.type": "service.type or adapterServices.type",
+}
+
 // rules are those of the kinds that are composed. What is not open decides over data,
-// identity or ownership, cannot be changed on a live object, or has a field of its own in
-// a server's spec.
+// identity or ownership, or cannot be changed on a live object. Fields of a pod are open
+// even where a server's spec has them: an override wins.
 var rules = map[string]rule{ //nolint:gochecknoglobals // A constant.
 	names.StatefulSetKind: {
 		typed: func() any { return &appsv1.StatefulSet{} }, strategic: true,
 		open: []string{"spec.template", "spec.minReadySeconds", "spec.revisionHistoryLimit"},
 		closed: []string{
 			"spec.template.metadata.name", "spec.template.metadata.namespace", "spec.template.metadata.ownerReferences",
-			// They have a field of their own, or name the pod.
-			"spec.template.spec.terminationGracePeriodSeconds", "spec.template.spec.restartPolicy",
+			// The server's shutdown is configured to fit.
+			"spec.template.spec.terminationGracePeriodSeconds",
+			// They have one value, or none, in a StatefulSet.
+			"spec.template.spec.restartPolicy", "spec.template.spec.ephemeralContainers",
+			// Pod Security asks less of Windows.
+			"spec.template.spec.os",
+			// They name the pod.
 			"spec.template.spec.hostname", "spec.template.spec.subdomain", "spec.template.spec.setHostnameAsFQDN",
 		},
 		kept: []kept{
@@ -80,6 +98,7 @@ var rules = map[string]rule{ //nolint:gochecknoglobals // A constant.
 			// The server must not start before its database.
 			at("spec.template.spec.initContainers", wired),
 		},
+		pods: serverPods,
 	},
 	names.ServiceKind: {
 		typed: func() any { return &corev1.Service{} }, strategic: true,
@@ -107,12 +126,23 @@ var rules = map[string]rule{ //nolint:gochecknoglobals // A constant.
 		// Nothing here is composed, so that nothing of it is merged with edits of the
 		// live cluster.
 		open: []string{"spec.expose", "spec.exposeReplicas", "spec.extensions", "spec.metadata", "spec.openshift", "spec.patroni", "spec.pmm", "spec.proxy"},
+		pods: databasePods,
 	},
+}
+
+func isWired(c Checks, variable string, _ []string) bool {
+	_, ok := c.Wired(variable)
+	return ok
+}
+
+func wiredBy(c Checks, variable string) string {
+	instead, _ := c.Wired(variable)
+	return instead
 }
 
 // shadows reports whether something that is mounted at a path hides something of what is
 // composed.
-func shadows(added string, composed []string) bool {
+func shadows(_ Checks, added string, composed []string) bool {
 	return slices.ContainsFunc(composed, func(c string) bool {
 		return strings.HasPrefix(path.Clean(added)+"/", path.Clean(c)+"/")
 	})

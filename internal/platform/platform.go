@@ -13,6 +13,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/override"
+	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
@@ -62,7 +63,7 @@ func Read(in observed.Object, ttl time.Duration) (Settings, field.ErrorList) {
 	}
 	s.ServiceMonitors = i.ServiceMonitors
 	if len(i.Overrides) > 0 {
-		overrides, wrong := override.Read(i.Overrides, kinds.Refs(""))
+		overrides, wrong := override.Read(i.Overrides, kinds.Refs(""), override.Checks{Wired: server.Wired, Peer: server.CheckPeer})
 		s.Overrides, errs = overrides, append(errs, wrong...)
 	}
 	if s.Namespace = i.Namespace; s.Namespace != "" {

@@ -91,12 +91,13 @@ func (v *validator) peers(path string, peers []networkingv1.NetworkPolicyPeer) P
 		v.errs = append(v.errs, field.Invalid(at, "[]", "must name a peer; remove the field to allow everybody"))
 	}
 	for i, p := range peers {
-		v.errs = append(v.errs, peer(at.Index(i), p)...)
+		v.errs = append(v.errs, CheckPeer(at.Index(i), p)...)
 	}
 	return peers
 }
 
-func peer(at *field.Path, p networkingv1.NetworkPolicyPeer) field.ErrorList {
+// CheckPeer returns what is wrong with a peer.
+func CheckPeer(at *field.Path, p networkingv1.NetworkPolicyPeer) field.ErrorList {
 	if p.IPBlock == nil && p.NamespaceSelector == nil && p.PodSelector == nil {
 		return field.ErrorList{field.Required(at, "a podSelector, a namespaceSelector or an ipBlock")}
 	}
