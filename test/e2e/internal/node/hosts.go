@@ -121,7 +121,7 @@ func (n *Node) endpoints(s *corev1.Service, depth int) []string {
 	if !ok || err != nil || depth > 2 {
 		return nil
 	}
-	for _, sub := range o.(*corev1.Endpoints).Subsets { //nolint:forcetypeassert,staticcheck // An informer of Endpoints.
+	for _, sub := range o.(*corev1.Endpoints).Subsets { //nolint:forcetypeassert // An informer of Endpoints.
 		for _, a := range sub.Addresses {
 			out = append(out, n.behind(s.Namespace, a.IP, depth)...)
 		}

@@ -54,13 +54,13 @@ func Elect(client kubernetes.Interface) func(ctx context.Context, pod *corev1.Po
 		labels := map[string]string{labelCluster: pod.Labels[labelCluster], labelPatroni: scope}
 
 		return errors.Join(
-			endpoints(ctx, client, pod.Namespace, scope+"-config", labels, func(e *corev1.Endpoints) { //nolint:staticcheck // As Patroni.
+			endpoints(ctx, client, pod.Namespace, scope+"-config", labels, func(e *corev1.Endpoints) {
 				e.Annotations = map[string]string{"initialize": s.SystemIdentifier}
 			}),
-			endpoints(ctx, client, pod.Namespace, scope, labels, func(e *corev1.Endpoints) { //nolint:staticcheck // As Patroni.
+			endpoints(ctx, client, pod.Namespace, scope, labels, func(e *corev1.Endpoints) {
 				e.Annotations = map[string]string{"leader": pod.Name}
-				e.Subsets = []corev1.EndpointSubset{{ //nolint:staticcheck // As Patroni.
-					Addresses: []corev1.EndpointAddress{{IP: ip, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID}}}, //nolint:staticcheck // As Patroni.
+				e.Subsets = []corev1.EndpointSubset{{
+					Addresses: []corev1.EndpointAddress{{IP: ip, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID}}},
 					Ports:     []corev1.EndpointPort{{Name: "postgres", Port: 5432}},
 				}}
 			}),
@@ -68,7 +68,6 @@ func Elect(client kubernetes.Interface) func(ctx context.Context, pod *corev1.Po
 	}
 }
 
-//nolint:staticcheck // As Patroni.
 func endpoints(ctx context.Context, client kubernetes.Interface, namespace, name string, labels map[string]string, set func(*corev1.Endpoints)) error {
 	e := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: labels}}
 	set(e)
