@@ -54,8 +54,9 @@ var (
 
 	// wired is what of a container connects it to the rest of the server.
 	wired = kept{ //nolint:gochecknoglobals // A constant.
-		keys:   []string{"name"},
-		fields: []string{"image", "command", "args", "envFrom"},
+		keys: []string{"name"},
+		// An init container that restarts is no longer waited for.
+		fields: []string{"image", "command", "args", "envFrom", "restartPolicy"},
 		nested: []kept{
 			// The server's own variables win over its configuration.
 			{path: "env", keys: []string{"name"}, alien: isWired, instead: wiredBy},
@@ -141,12 +142,16 @@ func wiredBy(c Checks, variable string) string {
 }
 
 // shadows reports whether something that is mounted at a path hides something of what is
-// composed.
+// composed, or the server's program.
 func shadows(_ Checks, added string, composed []string) bool {
-	return slices.ContainsFunc(composed, func(c string) bool {
-		return strings.HasPrefix(path.Clean(added)+"/", path.Clean(c)+"/")
+	clean := path.Clean(added)
+	return clean == "/" || slices.ContainsFunc(append([]string{programDir}, composed...), func(c string) bool {
+		return strings.HasPrefix(clean+"/", path.Clean(c)+"/")
 	})
 }
+
+// programDir is where the server's image has its program.
+const programDir = "/app"
 
 func at(path string, k kept) kept {
 	k.path = path

@@ -66,6 +66,7 @@ func (h *holder) provider(what string, had *record.Provider, uses []use) (off bo
 		default:
 			h.hold(u.path, "%s. The server goes on with Secret %s until that is mended", p.what, before.Name)
 			*u.ref = before
+			h.lacksToo(u.path, u.problem(before))
 		}
 	}
 	return false

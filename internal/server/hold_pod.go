@@ -2,15 +2,18 @@ package server
 
 import (
 	"cmp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
+	"github.com/dittofs/function-dittoserver/internal/observed"
 )
 
 // podSecrets warns of Secrets that the pod's own fields name and that are not there.
 // A server that runs keeps its pod until those of its variables are: see frozen.
 func (h *holder) podSecrets() {
+	h.s.Pod.Env = slices.DeleteFunc(slices.Clone(h.s.Pod.Env), h.setByHand)
 	for _, e := range h.s.Pod.Env {
 		if p := h.envProblem(e); !p.none() {
 			h.warn(pathEnv, "%s: %s, and %s", e.Name, p.what, p.so)
@@ -21,6 +24,22 @@ func (h *holder) podSecrets() {
 			h.warn(pathPullSecrets, "Secret %s does not exist in namespace %s, and an image that needs it cannot be pulled; create it", r.Name, h.s.Namespace)
 		}
 	}
+}
+
+// setByHand reports whether a person has set a variable on the StatefulSet itself, as a
+// reference where the spec has a value or the other way round: merged they are both, and
+// the API server would refuse the whole StatefulSet.
+func (h *holder) setByHand(e corev1.EnvVar) bool {
+	theirs := "valueFrom"
+	if e.ValueFrom != nil {
+		theirs = "value"
+	}
+	at := []any{"spec", "template", "spec", "containers", observed.Item{"name": names.ContainerName}, "env", observed.Item{"name": e.Name}, theirs}
+	if !h.live.OwnedByOthers(at...) {
+		return false
+	}
+	h.hold(pathEnv, "%s was set by hand on StatefulSet %[2]s, and stays as it is there. Remove it: kubectl -n %[3]s set env statefulset/%[2]s %[1]s-", e.Name, h.s.Name, h.s.Namespace)
+	return true
 }
 
 // envProblem returns why a pod could not start with a variable.

@@ -92,6 +92,14 @@ func (h *holder) metricsToken() {
 	default:
 		h.hold(pathToken, "%s. The server goes on with Secret %s until that is mended", p.what, had.Token.Name)
 		m.Token = had.Token
+		h.lacksToo(pathToken, h.problem(m.Token, false, ""))
+	}
+}
+
+// lacksToo warns that what is held at has a problem as well.
+func (h *holder) lacksToo(path string, p problem) {
+	if !p.none() {
+		h.warn(path, "%s, and %s", p.what, p.so)
 	}
 }
 

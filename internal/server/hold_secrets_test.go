@@ -311,6 +311,17 @@ func TestFrozen(t *testing.T) {
 			}
 		})
 	}
+	t.Run("HeldToken", func(t *testing.T) {
+		h := newHistory(t)
+		for n, s := range whole {
+			h.others["Secret/"+n] = s
+		}
+		h.started(mine)
+		h.others["Secret/t"] = ""
+		res := h.apply(strings.Replace(mine, "name: t", "name: missing", 1))
+		wantHeld(t, "the one it goes on with is missing as well", res, "spec.metrics.bearerTokenSecret: Secret missing does not exist in namespace default. The server goes on with Secret t until that is mended")
+		wantWarned(t, "and that is told", res, "spec.metrics.bearerTokenSecret: Secret t does not exist in namespace default, and the server cannot start without it; create it")
+	})
 	t.Run("Held", func(t *testing.T) {
 		h := newHistory(t)
 		for n, s := range whole {
@@ -351,6 +362,23 @@ func TestOptionalVariable(t *testing.T) {
 	h.apply(spec)
 	if cmp.Equal(was, template()) {
 		t.Error("the optional one has changed: want another pod")
+	}
+}
+
+// TestVariableSetByHand guards that a variable is not sent in a form that cannot be merged
+// with what a person has set.
+func TestVariableSetByHand(t *testing.T) {
+	const spec = onSQLite + `, extraEnv: [{name: A, value: x}, {name: B, value: z}]`
+	h := newHistory(t)
+	h.started(onSQLite)
+	h.set(names.Server, []any{map[string]any{"manager": "kubectl", "operation": "Update", "fieldsV1": owns("A")}}, "metadata", "managedFields")
+	wantHeld(t, "A is a reference there", h.reconcile(spec), "spec.extraEnv: A was set by hand on StatefulSet files, and stays as it is there. Remove it: kubectl -n default set env statefulset/files A-")
+	if a, b := h.env("A"), h.env("B"); a != "" || b != "z" {
+		t.Errorf("want B alone, got %q and %q", a, b)
+	}
+	wantHeld(t, "it is removed", h.apply(spec))
+	if a := h.env("A"); a != "x" {
+		t.Errorf("want A, got %q", a)
 	}
 }
 

@@ -36,6 +36,7 @@ func (h *holder) tls() {
 		default:
 			h.hold(pathCert, "%s. The server goes on with Secret %s until that is mended", p.what, had.Cert)
 			t.Cert = had.Cert
+			h.lacksToo(pathCert, h.certProblem(t.Cert))
 		}
 	}
 	if p := h.clientCAProblem(t.ClientCA); !p.none() {
@@ -48,6 +49,7 @@ func (h *holder) tls() {
 		default:
 			h.hold(pathClientCA, "%s. The server goes on with Secret %s until that is mended", p.what, had.ClientCA)
 			t.ClientCA = had.ClientCA
+			h.lacksToo(pathClientCA, h.clientCAProblem(t.ClientCA))
 		}
 	}
 	h.probes(had)
