@@ -40,6 +40,7 @@ func TestReactionToSecrets(t *testing.T) {
 	ns.WaitMessage("dittoserver", "files", "BackupReady", "False", "s3")
 	ns.WaitCondition("dittoserver", "files", "Ready", "True", "Available")
 	ns.Settle("files")
+	listening(ns)
 
 	start := time.Now()
 	ns.Apply(s3Secret)
@@ -53,6 +54,7 @@ func TestReactionToSecrets(t *testing.T) {
 	made := time.Since(start)
 
 	ns.Settle("files")
+	listening(ns)
 	before := ns.Get("secret", "files-pgbackrest-secret").Value("data", "s3.conf")
 	start = time.Now()
 	ns.Patch("secret", "s3", `{"stringData": {"AWS_ACCESS_KEY_ID": "another", "AWS_SECRET_ACCESS_KEY": "another"}}`)
@@ -65,4 +67,18 @@ func TestReactionToSecrets(t *testing.T) {
 
 	t.Logf("Crossplane %s: a Secret that is made is seen after %s, one that is changed after %s",
 		e2e.ControlPlane.Crossplane().Version, made.Round(time.Second/10), time.Since(start).Round(time.Second/10))
+}
+
+// listening waits until Crossplane listens to the watches of a server. After many changes
+// in a short time, such as those of one that is just made on a machine that is busy, it
+// looks only every now and then, for five minutes.
+// Source: crossplane v2.4.0 internal/circuit.
+func listening(ns *e2e.Namespace) {
+	const most = 7 * time.Minute
+	e2e.EventuallyWithin(ns.T, most, "Crossplane listens to DittoServer files", func() error {
+		if c := ns.Get("dittoserver", "files").Condition("Responsive"); c.Status == "False" {
+			return fmt.Errorf("it says %s: %s", c.Reason, c.Message)
+		}
+		return nil
+	})
 }
