@@ -2,7 +2,9 @@ package real
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,12 +27,7 @@ func TestRotation(t *testing.T) {
 
 	s.nothingRolls()
 
-	// Percona's way: a new password without its verifier, which the operator
-	// then makes, and sets in the database. It does not watch that Secret.
-	s.rolls("a new database password", func() {
-		s.Patch("secret", "files-postgres-pguser-dittofs", `{"data": {"password": "`+base64.StdEncoding.EncodeToString([]byte("anotherPassword1"))+`", "verifier": null}}`)
-		s.Kubectl("annotate", "--overwrite", "postgrescluster", "files-postgres", "test/rotated=1")
-	})
+	s.rolls("a new database password", func() { s.setPassword("anotherPassword1") })
 
 	s.rolls("a new JWT key", func() { s.setSecret("my-jwt", "key", "the second key of at least thirty-two characters") })
 
@@ -70,6 +67,29 @@ func TestSecretThatIsGone(t *testing.T) {
 	if got := s.Get("statefulset", s.name).String("status", "currentRevision"); pod.Labels["controller-revision-hash"] != got {
 		t.Errorf("pod of revision %s, want %s", pod.Labels["controller-revision-hash"], got)
 	}
+}
+
+// setPassword gives the server's database user a new password, in Percona's way: without
+// its verifier, which the operator then makes, and sets in the database. It does not watch
+// that Secret. A change that comes while it reconciles can be lost: it writes the Secret
+// as it has read it. Then it is made again.
+func (s *server) setPassword(password string) {
+	s.t.Helper()
+
+	const secret = "files-postgres-pguser-dittofs"
+	e2e.Eventually(s.t, "the operator has taken the new password", func() error {
+		got, err := s.secret(secret, "password")
+		if err != nil {
+			return err
+		}
+		if got != password {
+			s.Patch("secret", secret, `{"data": {"password": "`+base64.StdEncoding.EncodeToString([]byte(password))+`", "verifier": null}}`)
+			s.Kubectl("annotate", "--overwrite", "postgrescluster", "files-postgres", "test/rotated="+strconv.FormatInt(time.Now().UnixNano(), 10))
+			return errors.New("the old one was there")
+		}
+		_, err = s.secret(secret, "verifier")
+		return err
+	})
 }
 
 func (s *server) setSecret(name, key, value string) {

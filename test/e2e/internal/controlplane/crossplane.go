@@ -25,11 +25,9 @@ func chartValues() map[string]any {
 	return map[string]any{
 		"leaderElection":     false,
 		"deploymentStrategy": "Recreate",
-		// Tests edit faster than people do. With the default, 100 events of an XR, Crossplane
-		// stops listening to it for five minutes (its circuit breaker).
-		"args":      []any{"--debug", "--circuit-breaker-burst=1000"},
-		"webhooks":  map[string]any{"port": webhookPort},
-		"readiness": map[string]any{"port": "8091"},
+		"args":               []any{"--debug"},
+		"webhooks":           map[string]any{"port": webhookPort},
+		"readiness":          map[string]any{"port": "8091"},
 		"extraEnvVarsCrossplane": map[string]any{
 			"METRICS_PORT": "8090",
 		},
