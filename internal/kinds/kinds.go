@@ -142,7 +142,7 @@ var table = []Row{ //nolint:gochecknoglobals // A constant.
 	{
 		Resource: names.ServiceMonitor, APIVersion: names.MonitoringV1, Kind: names.ServiceMonitorKind, Suffix: names.MetricsSuffix,
 		Wanted: func(s *server.Server) bool { return s.Metrics.Monitor != nil }, Keep: WhileWanted,
-		Asked: asksForMonitor,
+		Asked: server.Spec.AsksForMonitor,
 		Build: func(in Inputs, _ observed.Object) (*structpb.Struct, error) {
 			// manifest.Struct loses what is in a struct that is inlined twice, as an
 			// endpoint's authorization is.
@@ -199,11 +199,6 @@ func networkPolicy(res names.Resource, suffix string, build func(*server.Server)
 	}
 }
 
-func asksForMonitor(spec server.Spec) bool {
-	m := spec.Metrics
-	return m != nil && m.Enabled && m.ServiceMonitor != nil && m.ServiceMonitor.Enabled
-}
-
 // An adapter is one of the server's, which the spec may have nobody reach.
 type adapter struct {
 	of func(*server.Server) server.Adapter
@@ -228,13 +223,10 @@ func ofAdapter(a adapter, row Row) Row {
 	row.Keep = WhileWanted
 	row.Wanted = func(s *server.Server) bool { return wanted(s) && a.of(s).Published }
 	row.Asked = func(spec server.Spec) bool {
-		return (asked == nil || asked(spec)) && published(a.in(ptr.Deref(spec.Adapters, v1alpha1.AdaptersSpec{})))
+		return (asked == nil || asked(spec)) && server.Publishes(a.in(ptr.Deref(spec.Adapters, v1alpha1.AdaptersSpec{})))
 	}
 	return row
 }
-
-// published reports whether a spec publishes an adapter.
-func published(a *v1alpha1.AdapterSpec) bool { return a == nil || a.Enabled == nil || *a.Enabled }
 
 // addressed reports whether a Service can be reached: a load balancer cannot
 // before it has an address.
@@ -258,7 +250,7 @@ func Ask(n string, spec server.Spec) world.Ask {
 		Unasked:  map[names.Resource]bool{},
 		Percona:  spec.AsksForPercona(),
 		Backups:  spec.Percona != nil && spec.Percona.Backup != nil,
-		Monitor:  asksForMonitor(spec),
+		Monitor:  spec.AsksForMonitor(),
 		Database: spec.AskedDatabase(),
 		Secrets:  spec.Secrets(),
 	}

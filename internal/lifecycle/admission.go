@@ -8,6 +8,8 @@ import (
 	"github.com/crossplane/function-sdk-go/errors"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // admit fills in what the API server does: the more important defaults of the
@@ -21,7 +23,7 @@ func admit(o *unstructured.Unstructured) {
 	case kindCluster:
 		// Source: percona-postgresql-operator v2.9.0 CRD.
 		fill(spec, map[string]any{"port": int64(5432)})
-		for _, i := range entries(spec["instances"]) {
+		for _, i := range strict.Objects(spec["instances"]) {
 			fill(i, map[string]any{"replicas": int64(1)})
 		}
 	case "Service":
@@ -29,7 +31,7 @@ func admit(o *unstructured.Unstructured) {
 	case kindServer:
 		fill(spec, map[string]any{"replicas": int64(1), "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": int64(10)})
 		fill(spec, map[string]any{"updateStrategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"partition": int64(0)}}})
-		for _, c := range entries(spec["volumeClaimTemplates"]) {
+		for _, c := range strict.Objects(spec["volumeClaimTemplates"]) {
 			fill(c, map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": map[string]any{"phase": "Pending"}})
 			if s, ok := c["spec"].(map[string]any); ok {
 				fill(s, map[string]any{"volumeMode": "Filesystem"})
@@ -48,29 +50,17 @@ func admitPod(pod any) {
 	}
 	fill(spec, map[string]any{"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"})
 	for _, list := range []string{"initContainers", "containers"} {
-		for _, c := range entries(spec[list]) {
+		for _, c := range strict.Objects(spec[list]) {
 			fill(c, map[string]any{"imagePullPolicy": "IfNotPresent", "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"})
 		}
 	}
-	for _, v := range entries(spec["volumes"]) {
+	for _, v := range strict.Objects(spec["volumes"]) {
 		for _, source := range []string{"configMap", "secret"} {
 			if s, ok := v[source].(map[string]any); ok {
 				fill(s, map[string]any{"defaultMode": int64(420)})
 			}
 		}
 	}
-}
-
-// entries are the objects of a list.
-func entries(v any) []map[string]any {
-	list, _ := v.([]any)
-	out := make([]map[string]any, 0, len(list))
-	for _, e := range list {
-		if m, ok := e.(map[string]any); ok {
-			out = append(out, m)
-		}
-	}
-	return out
 }
 
 // fill sets what is not set.
@@ -132,17 +122,17 @@ func validateServer(o *unstructured.Unstructured) error {
 	pod, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "template", "spec")
 	spec, _ := pod.(map[string]any)
 	volumes := map[any]bool{}
-	for _, v := range entries(spec["volumes"]) {
+	for _, v := range strict.Objects(spec["volumes"]) {
 		volumes[v["name"]] = true
 	}
 	templates, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "volumeClaimTemplates")
-	for _, v := range entries(templates) {
+	for _, v := range strict.Objects(templates) {
 		name, _, _ := unstructured.NestedString(v, "metadata", "name")
 		volumes[name] = true
 	}
 	for _, list := range []string{"initContainers", "containers"} {
-		for _, c := range entries(spec[list]) {
-			for _, e := range entries(c["env"]) {
+		for _, c := range strict.Objects(spec[list]) {
+			for _, e := range strict.Objects(c["env"]) {
 				if v, _ := e["value"].(string); v != "" && e["valueFrom"] != nil {
 					return bad("%s[%v].env[%v].valueFrom: Invalid value: may not be specified when `value` is not empty", list, c["name"], e["name"])
 				}
@@ -151,13 +141,13 @@ func validateServer(o *unstructured.Unstructured) error {
 				}
 			}
 			ports := map[any]bool{}
-			for _, p := range entries(c["ports"]) {
+			for _, p := range strict.Objects(c["ports"]) {
 				if n := p["name"]; n != nil && ports[n] {
 					return bad("%s[%v].ports: Duplicate value: %v", list, c["name"], n)
 				}
 				ports[p["name"]] = true
 			}
-			for _, m := range entries(c["volumeMounts"]) {
+			for _, m := range strict.Objects(c["volumeMounts"]) {
 				if !volumes[m["name"]] {
 					return bad("%s[%v].volumeMounts: Not found: %v", list, c["name"], m["name"])
 				}
@@ -178,7 +168,7 @@ func validateServer(o *unstructured.Unstructured) error {
 // Source: k8s.io/kubernetes v1.34 pkg/apis/core/validation, ValidateService.
 func validateService(o *unstructured.Unstructured) error {
 	ports, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "ports")
-	all := entries(ports)
+	all := strict.Objects(ports)
 	seen := map[any]bool{}
 	for i, p := range all {
 		switch n, _ := p["name"].(string); {
@@ -211,7 +201,7 @@ func validateCluster(o *unstructured.Unstructured) error {
 	}
 	major, _, _ := unstructured.NestedInt64(o.Object, "spec", "postgresVersion")
 	users, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "users")
-	for _, u := range entries(users) {
+	for _, u := range strict.Objects(users) {
 		if u["grantPublicSchemaAccess"] == true && major < 15 {
 			return errors.Errorf("PerconaPGCluster %q is invalid: spec: PostgresVersion must be >= 15 if grantPublicSchemaAccess exists and is true", o.GetName())
 		}

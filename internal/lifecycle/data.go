@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // Files are what the volumes of a PerconaPGCluster hold. They outlive it, and
@@ -168,7 +170,7 @@ func (w *World) perconaReconciles(o *unstructured.Unstructured) string {
 	w.MakeClusterSecrets()
 	major, _ := spec["postgresVersion"].(int64)
 	if w.files[k] == nil {
-		instances := entries(spec["instances"])
+		instances := strict.Objects(spec["instances"])
 		if len(instances) == 0 {
 			return initializing("no instances")
 		}
@@ -194,7 +196,7 @@ func (w *World) perconaReconciles(o *unstructured.Unstructured) string {
 	if tag := cmp.Or(imageMajor(spec), major); tag != f.Major || major != f.Major {
 		return initializing(fmt.Sprintf("binaries of PostgreSQL %d on the files of %d", tag, f.Major))
 	}
-	for _, u := range entries(spec["users"]) {
+	for _, u := range strict.Objects(spec["users"]) {
 		databases, _ := u["databases"].([]any)
 		for _, d := range databases {
 			if name := fmt.Sprint(d); !slices.Contains(f.Databases, name) {
@@ -232,7 +234,7 @@ func runtimeCopy(v any) any {
 func (w *World) instancesOf(o *unstructured.Unstructured) int64 {
 	var n int64
 	instances, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "instances")
-	for _, i := range entries(instances) {
+	for _, i := range strict.Objects(instances) {
 		replicas, _ := i["replicas"].(int64)
 		n += replicas
 	}
@@ -333,7 +335,7 @@ func (w *World) serverStatus(k Key, ready int64, updated bool) {
 func (w *World) makeClaims(sts *unstructured.Unstructured) {
 	templates, _, _ := unstructured.NestedSlice(sts.Object, "spec", "volumeClaimTemplates")
 	labels, _, _ := unstructured.NestedStringMap(sts.Object, "spec", "selector", "matchLabels")
-	for _, t := range entries(templates) {
+	for _, t := range strict.Objects(templates) {
 		o := &unstructured.Unstructured{Object: t}
 		o.SetAPIVersion("v1")
 		o.SetKind(kindClaim)
@@ -354,7 +356,7 @@ func (w *World) start(sts *unstructured.Unstructured, template map[string]any) P
 	ns := sts.GetNamespace()
 	spec, _ := template["spec"].(map[string]any)
 	config := map[string]any{}
-	for _, v := range entries(spec["volumes"]) {
+	for _, v := range strict.Objects(spec["volumes"]) {
 		if name, found, _ := unstructured.NestedString(v, "configMap", "name"); found {
 			cm := w.Peek(Key{"v1", "ConfigMap", ns, name})
 			if cm == nil {
@@ -374,7 +376,7 @@ func (w *World) start(sts *unstructured.Unstructured, template map[string]any) P
 			p.Blocked = "Secret " + name + " does not exist"
 			return p
 		}
-		for _, i := range entries(items) {
+		for _, i := range strict.Objects(items) {
 			if key, _ := i["key"].(string); SecretValue(s, key) == "" {
 				p.Blocked = fmt.Sprintf("Secret %s has no key %s", name, key)
 				return p
@@ -383,8 +385,8 @@ func (w *World) start(sts *unstructured.Unstructured, template map[string]any) P
 	}
 	env := map[string]string{}
 	for _, list := range []string{"initContainers", "containers"} {
-		for _, c := range entries(spec[list]) {
-			for _, e := range entries(c["env"]) {
+		for _, c := range strict.Objects(spec[list]) {
+			for _, e := range strict.Objects(c["env"]) {
 				name, _ := e["name"].(string)
 				v, _ := e["value"].(string)
 				ref, found, _ := unstructured.NestedMap(e, "valueFrom", "secretKeyRef")

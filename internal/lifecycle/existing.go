@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/dittofs/function-dittoserver/internal/render"
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // Load puts an object into the cluster as it was read from a real one. Who owns
@@ -65,7 +66,7 @@ func (w *World) LoadRefs() error {
 		if err != nil {
 			return errors.Wrapf(err, "cannot read the references of %s %q", w.xr.GetKind(), w.xr.GetName())
 		}
-		for _, r := range entries(refs) {
+		for _, r := range strict.Objects(refs) {
 			ref := &unstructured.Unstructured{Object: r}
 			name, _ := r["name"].(string)
 			namespace, _ := r["namespace"].(string)

@@ -6,25 +6,27 @@ import (
 	"path"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // mounted returns the files of Secrets that the server's container sees, by their
 // paths.
 func (w *World) mounted(namespace string, spec map[string]any) map[string]string {
 	volumes := map[string]map[string]any{}
-	for _, v := range entries(spec["volumes"]) {
+	for _, v := range strict.Objects(spec["volumes"]) {
 		if name, _ := v["name"].(string); v["secret"] != nil {
 			volumes[name] = v
 		}
 	}
 	out := map[string]string{}
-	for _, c := range entries(spec["containers"]) {
-		for _, m := range entries(c["volumeMounts"]) {
+	for _, c := range strict.Objects(spec["containers"]) {
+		for _, m := range strict.Objects(c["volumeMounts"]) {
 			name, _ := m["name"].(string)
 			dir, _ := m["mountPath"].(string)
 			secret, _, _ := unstructured.NestedString(volumes[name], "secret", "secretName")
 			items, _, _ := unstructured.NestedSlice(volumes[name], "secret", "items")
-			for _, i := range entries(items) {
+			for _, i := range strict.Objects(items) {
 				key, _ := i["key"].(string)
 				file, _ := i["path"].(string)
 				out[path.Join(dir, file)] = SecretValue(w.Peek(Key{"v1", "Secret", namespace, secret}), key)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dittofs/function-dittoserver/internal/render"
+	"github.com/dittofs/function-dittoserver/internal/strict"
 )
 
 // A Cluster is what Percona's operator reports of a PerconaPGCluster.
@@ -63,7 +64,7 @@ func (w *World) Instances() int64 {
 	var n int64
 	w.each(kindCluster, func(o *unstructured.Unstructured) {
 		instances, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "instances")
-		for _, i := range entries(instances) {
+		for _, i := range strict.Objects(instances) {
 			replicas, _ := i["replicas"].(int64)
 			n += replicas
 		}
@@ -86,8 +87,8 @@ func report(o *unstructured.Unstructured, c Cluster) {
 		generation = o.GetGeneration()
 	}
 	spec, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "instances")
-	instances := make([]any, 0, len(entries(spec)))
-	for _, i := range entries(spec) {
+	instances := make([]any, 0, len(strict.Objects(spec)))
+	for _, i := range strict.Objects(spec) {
 		instances = append(instances, map[string]any{"name": i["name"], "size": c.Size, "ready": c.Ready})
 	}
 	status := map[string]any{
@@ -129,7 +130,7 @@ func (w *World) MakeClusterSecrets() {
 	for _, k := range w.keysOf(kindCluster) {
 		o := w.Peek(k)
 		users, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "users")
-		for _, u := range entries(users) {
+		for _, u := range strict.Objects(users) {
 			user, _ := u["name"].(string)
 			databases, _ := u["databases"].([]any)
 			name := o.GetName() + "-pguser-" + user

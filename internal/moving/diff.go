@@ -58,7 +58,6 @@ func Diff(was, is *unstructured.Unstructured) []Change {
 
 // content is what a person can change of an object.
 func content(o *unstructured.Unstructured) map[string]any {
-	o = o.DeepCopy()
 	out := map[string]any{}
 	for f, v := range o.Object {
 		if f != "status" && f != "apiVersion" && f != "kind" && f != "metadata" {

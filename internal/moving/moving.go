@@ -18,14 +18,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/dittofs/function-dittoserver/api/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/kinds"
 	"github.com/dittofs/function-dittoserver/internal/lifecycle"
 	"github.com/dittofs/function-dittoserver/internal/names"
 	"github.com/dittofs/function-dittoserver/internal/render"
 )
-
-const group = "dittofs.dittofs.com"
 
 // What becomes of an object.
 const (
@@ -169,11 +169,11 @@ func rank(becomes string) int {
 
 // isXR reports whether an object is a server. A claim has one elsewhere.
 func isXR(o *unstructured.Unstructured) bool {
-	if o.GroupVersionKind().Group != group {
+	if o.GroupVersionKind().Group != v1alpha1.Group {
 		return false
 	}
 	_, claim, _ := unstructured.NestedMap(o.Object, "spec", "resourceRef")
-	return o.GetKind() == "XDittoServer" || o.GetKind() == "DittoServer" && !claim
+	return o.GetKind() == v1alpha1.ClaimableKind || o.GetKind() == v1alpha1.Kind && !claim
 }
 
 // latest is when the newest object was created: what is created now is younger.
@@ -195,17 +195,21 @@ func orphaned(o *unstructured.Unstructured) string {
 	case metav1.GetControllerOf(o) != nil:
 	case o.GetKind() == names.PostgresKind:
 		return "nobody controls it; delete it if its data is not needed any more"
-	case o.GetLabels()["app"] == serverLabel && o.GetKind() == names.VolumeClaimKind:
+	case isServers(o) && o.GetKind() == names.VolumeClaimKind:
 		return "volume of a server that is not among the objects"
 	}
 	return ""
 }
 
-const serverLabel = "dittofs-server"
+// isServers reports whether an object bears the label of the objects of servers.
+func isServers(o *unstructured.Unstructured) bool {
+	const app = "app"
+	return o.GetLabels()[app] == names.Labels("")[app]
+}
 
 func ownedByServer(o *unstructured.Unstructured) string {
 	for _, r := range o.GetOwnerReferences() {
-		if strings.HasPrefix(r.APIVersion, group+"/") {
+		if strings.HasPrefix(r.APIVersion, v1alpha1.Group+"/") {
 			return r.Name
 		}
 	}
@@ -347,7 +351,7 @@ func (m *move) relation(k lifecycle.Key, o *unstructured.Unstructured) (becomes,
 	owned := slices.ContainsFunc(o.GetOwnerReferences(), func(r metav1.OwnerReference) bool {
 		return m.xr.GetUID() != "" && r.UID == m.xr.GetUID()
 	})
-	labelled := k.Namespace == m.namespace() && o.GetLabels()["app"] == serverLabel && o.GetLabels()["instance"] == m.serverName()
+	labelled := k.Namespace == m.namespace() && labels.SelectorFromSet(names.Labels(m.serverName())).Matches(labels.Set(o.GetLabels()))
 	named := m.asked[k] && slices.ContainsFunc(kinds.Refs(m.serverName()), func(r names.Ref) bool {
 		return r.Kind == k.Kind && r.Name == k.Name
 	})

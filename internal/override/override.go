@@ -386,7 +386,7 @@ func (k kept) broken(c Checks, was, is map[string]any) (at, instead string) {
 		}
 		return "", ""
 	}
-	had, now := k.entries(before), k.entries(after)
+	had, now := strict.Objects(before), strict.Objects(after)
 	composed := make([]string, 0, len(had))
 	for _, e := range had {
 		composed = append(composed, k.id(e))
@@ -434,17 +434,6 @@ func (k kept) changed(c Checks, was, is map[string]any) (what, instead string) {
 		}
 	}
 	return "", ""
-}
-
-func (k kept) entries(v any) []map[string]any {
-	list, _ := v.([]any)
-	out := make([]map[string]any, 0, len(list))
-	for _, e := range list {
-		if m, ok := e.(map[string]any); ok {
-			out = append(out, m)
-		}
-	}
-	return out
 }
 
 // id tells an entry from the others of its list.

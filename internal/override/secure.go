@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,14 +13,15 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// restricted judges pods by Pod Security "restricted".
-var restricted = func() policy.Evaluator { //nolint:gochecknoglobals // A constant.
+// restricted judges pods by Pod Security "restricted". It is made when there is an
+// override, which most platforms do without.
+var restricted = sync.OnceValue(func() policy.Evaluator { //nolint:gochecknoglobals // A constant.
 	e, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		panic(err) // The checks are the library's own.
 	}
 	return e
-}()
+})
 
 // weakened returns what Pod Security "restricted" has against the pods of an object and
 // had not before a patch. What a server's own spec weakens is not the patch's.
@@ -36,7 +38,7 @@ func insecure(pods []corev1.PodTemplateSpec) []string {
 	var out []string
 	judge := func(p corev1.PodTemplateSpec) {
 		level := psapi.LevelVersion{Level: psapi.LevelRestricted, Version: psapi.LatestVersion()}
-		for _, r := range restricted.EvaluatePod(level, &p.ObjectMeta, &p.Spec) {
+		for _, r := range restricted().EvaluatePod(level, &p.ObjectMeta, &p.Spec) {
 			told := strings.TrimSuffix(fmt.Sprintf("%s (%s)", r.ForbiddenReason, r.ForbiddenDetail), " ()")
 			if !r.Allowed && !slices.Contains(out, told) {
 				out = append(out, told)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -90,10 +89,7 @@ func (c Checks) peers(p *networkingv1.NetworkPolicy, at *field.Path) field.Error
 	var errs field.ErrorList
 	check := func(at *field.Path, peers []networkingv1.NetworkPolicyPeer) {
 		for i, p := range peers {
-			wrong := c.Peer(at.Index(i), p)
-			// The errors of a map of labels come in no order.
-			slices.SortStableFunc(wrong, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
-			errs = append(errs, wrong...)
+			errs = append(errs, c.Peer(at.Index(i), p)...)
 		}
 	}
 	for i, r := range p.Spec.Ingress {

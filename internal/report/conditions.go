@@ -73,7 +73,7 @@ func condition(typ string, ok bool, reason, message string) Condition {
 
 // accepted tells what became of the spec. Standing warnings live here.
 func accepted(res server.Resolution, st desired.State) Condition {
-	taken, warnings := taken(st), warnings(res)
+	taken, warnings := taken(st), warnings(res.Warnings)
 	message := strings.Join(slices.Concat(taken, res.Held, warnings), ". ")
 	switch {
 	case len(taken) > 0:
@@ -86,9 +86,9 @@ func accepted(res server.Resolution, st desired.State) Condition {
 	return condition(TypeAccepted, true, ReasonSpecAccepted, "everything that the spec says is applied")
 }
 
-func warnings(res server.Resolution) []string {
-	out := make([]string, 0, len(res.Warnings))
-	for _, w := range res.Warnings {
+func warnings(told []string) []string {
+	out := make([]string, 0, len(told))
+	for _, w := range told {
 		out = append(out, "Warning: "+w)
 	}
 	return out

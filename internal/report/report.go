@@ -65,11 +65,12 @@ func (r Report) Write(rsp *fnv1.RunFunctionResponse) error {
 }
 
 // WriteInvalid writes what is to be told of a server whose spec is refused: the
-// error with the fields that are not known, and beside it every condition that is known
+// error with the names that are not known (the other warnings are of values that are not
+// applied now), and beside it every condition that is known
 // all the same, since Crossplane turns those that are missing to Unknown.
 func (r Report) WriteInvalid(rsp *fnv1.RunFunctionResponse) {
 	had, s := r.World.XR.Conditions(), r.Result.Server
-	refusal := strings.Join(append([]string{Error(r.Result.Errors).Error()}, typos(r.Result)...), ". ")
+	refusal := strings.Join(append([]string{Error(r.Result.Errors).Error()}, warnings(r.Result.Typos)...), ". ")
 	cluster := r.World.Object(names.Postgres).Object
 	database := r.Target
 	if s.Target.Kind == record.Percona && !cluster.Exists() {
@@ -96,13 +97,6 @@ func (r Report) WriteInvalid(rsp *fnv1.RunFunctionResponse) {
 	}
 	write(rsp, conditions, had, false)
 	response.Fatal(rsp, errors.New(refusal))
-}
-
-// typos returns the warnings of fields that are not known: what is wrong elsewhere
-// may be due to them. The other warnings are of values that are not applied now, and
-// some ask to tell them to the server.
-func typos(res server.Resolution) []string {
-	return slices.DeleteFunc(warnings(res), func(w string) bool { return !strings.HasSuffix(w, "; check for typos") })
 }
 
 // Error returns one message with every wrong field, its value and what is allowed.

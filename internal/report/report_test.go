@@ -527,6 +527,7 @@ func TestWriteInvalidTypos(t *testing.T) {
 		Server:   resolved(),
 		Errors:   field.ErrorList{field.Required(field.NewPath("spec", "a"), "the a")},
 		Warnings: []string{"spec.b: is not a field; check for typos", "spec.c: the Service leads to 1; tell the server", "spec.d: is not a field; check for typos"},
+		Typos:    []string{"spec.b: is not a field; check for typos", "spec.d: is not a field; check for typos"},
 	}}.WriteInvalid(rsp)
 	const want = "invalid DittoServer: spec.a: Required value: the a. Warning: spec.b: is not a field; check for typos. Warning: spec.d: is not a field; check for typos"
 	if got := rsp.GetConditions()[0]; got.GetType() != TypeAccepted || got.GetReason() != ReasonInvalidSpec || got.GetMessage() != want {

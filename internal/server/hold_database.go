@@ -48,7 +48,7 @@ func (h *holder) database() {
 	}
 	h.spendSwitch(have)
 	h.s.Connection = h.connection(h.s.Current)
-	if !h.moves() && h.s.Current.Same(h.s.Target) {
+	if h.s.Current.Same(h.s.Target) {
 		h.ownedByOthers(h.s.Current)
 	}
 }
@@ -65,7 +65,7 @@ func (h *holder) ownedByOthers(d record.Database) bool {
 		name  string
 		value Value
 	}{{names.EnvDatabase, c.Name}, {names.EnvSSLMode, c.SSLMode}} {
-		if v.value.Value != "" && h.referenceOfOthers("containers", names.ContainerName, v.name) {
+		if v.value.Value != "" && h.formOfOthers(v.name, "valueFrom") {
 			h.warn("database", "the StatefulSet cannot be changed to use %s: its variable %s is still a reference of whoever made it. Delete it with kubectl -n %s delete statefulset %s --cascade=orphan, and it is composed again", h.describe(d), v.name, h.s.Namespace, h.s.Name)
 			owned = true
 		}
@@ -90,10 +90,15 @@ func (h *holder) undecided(asked record.Database) bool {
 	return true
 }
 
-// referenceOfOthers reports whether somebody else owns a variable of a container as a
-// reference.
-func (h *holder) referenceOfOthers(containers, container, env string) bool {
-	return h.live.OwnedByOthers("spec", "template", "spec", containers, observed.Item{"name": container}, "env", observed.Item{"name": env}, "valueFrom")
+// formOfOthers reports whether somebody else owns a variable of the server's container in
+// a form: its value, or its valueFrom.
+func (h *holder) formOfOthers(env, form string) bool {
+	return h.live.OwnedByOthers(variable("containers", names.ContainerName, env, form)...)
+}
+
+// variable returns the path of a form of a container's variable in a StatefulSet.
+func variable(containers, container, env, form string) []any {
+	return []any{"spec", "template", "spec", containers, observed.Item{"name": container}, "env", observed.Item{"name": env}, form}
 }
 
 func (h *holder) howToSwitch(asked record.Database) string {
@@ -175,7 +180,7 @@ func (h *holder) wired(d record.Database) record.Database {
 	case record.External:
 		return h.wiredToExternal(d, same)
 	case record.Percona:
-		if h.referenceOfOthers("containers", names.ContainerName, names.EnvDatabase) || h.referenceOfOthers("initContainers", names.InitContainerName, names.EnvPGDatabase) {
+		if h.formOfOthers(names.EnvDatabase, "valueFrom") || h.live.OwnedByOthers(variable("initContainers", names.InitContainerName, names.EnvPGDatabase, "valueFrom")...) {
 			// It cannot become a value.
 			return d
 		}

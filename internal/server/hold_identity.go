@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -29,10 +28,12 @@ func (h *holder) ldapUses() []use {
 // ldap keeps the Secrets of a live server where the pod could not start with those
 // that the spec names.
 func (h *holder) ldap() {
-	if h.s.LDAP.Enabled && h.provider("LDAP", h.hadProvider(func(s record.Server) *record.Provider { return s.LDAP }), h.ldapUses()) {
+	if h.s.LDAP.Enabled && h.provider("LDAP", h.hadProvider(ofLDAP), h.ldapUses()) {
 		h.s.LDAP = LDAP{}
 	}
 }
+
+func ofLDAP(s record.Server) *record.Provider { return s.LDAP }
 
 func (h *holder) hadProvider(of func(record.Server) *record.Provider) *record.Provider {
 	if h.had == nil {
@@ -46,28 +47,14 @@ func (h *holder) hadProvider(of func(record.Server) *record.Provider) *record.Pr
 func (h *holder) provider(what string, had *record.Provider, uses []use) (off bool) {
 	on := h.live.Exists() && had != nil && !had.Off
 	for _, u := range uses {
-		p := u.problem(*u.ref)
-		if p.none() {
-			continue
-		}
 		before := record.SecretKey{}
 		if on {
 			before = had.Secrets[u.name]
-		}
-		switch {
-		case !h.live.Exists(), before == *u.ref:
-			h.warn(u.path, "%s, and %s", p.what, p.so)
-		case !on:
+		} else if p := u.problem(*u.ref); h.live.Exists() && !p.none() {
 			h.hold(u.path, "%s. The server goes on without %s until that is mended", p.what, what)
 			return true
-		case before == record.SecretKey{}:
-			h.hold(u.path, "%s. The server goes on without it until that is mended", p.what)
-			*u.ref = before
-		default:
-			h.hold(u.path, "%s. The server goes on with Secret %s until that is mended", p.what, before.Name)
-			*u.ref = before
-			h.lacksToo(u.path, u.problem(before))
 		}
+		*u.ref = h.keep(u.path, *u.ref, before, u.problem, "The server goes on without it")
 	}
 	return false
 }
@@ -93,15 +80,7 @@ func (h *holder) textProblem(ref record.SecretKey) problem {
 
 // caProblem returns what is wrong with a reference to authorities, which may be none.
 func (h *holder) caProblem(ref record.SecretKey) problem {
-	if p := h.textProblem(ref); ref == (record.SecretKey{}) || !p.none() {
-		return p
-	}
-	s := h.w.Secret(ref.Name)
-	ca, _ := s.Data(ref.Key)
-	if s.Known && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		return problem{"the key " + ref.Key + " of Secret " + ref.Name + " has no certificate in PEM", "nobody's certificate can be verified with it; correct it"}
-	}
-	return problem{}
+	return h.authoritiesProblem(ref, "nobody's certificate can be verified with it")
 }
 
 // identityProviders tells what the server does not take from its file any more. It
@@ -115,7 +94,7 @@ func (h *holder) identityProviders() {
 
 func (h *holder) ldapTaken() {
 	l := h.s.LDAP
-	had := h.hadProvider(func(s record.Server) *record.Provider { return s.LDAP })
+	had := h.hadProvider(ofLDAP)
 	off := h.spec.Identity != nil && h.spec.Identity.LDAP != nil && h.spec.Identity.LDAP.SwitchedOff
 	h.providers.LDAP = h.take(had, l.Enabled, off, l.Config(), h.ldapUses(), h.podHas(names.EnvLDAPBindPassword))
 	switch p := h.providers.LDAP; {

@@ -42,9 +42,7 @@ func (h *holder) kerberosTaken() {
 	case p.Off:
 		h.s.Kerberos = Kerberos{Kept: true, Keytab: p.Secrets[record.UseKeytab], Krb5Conf: p.Secrets[record.UseKrb5Conf]}
 		for _, u := range h.kerberosUses() {
-			if p := u.problem(*u.ref); !p.none() {
-				h.warn(u.path, "%s, and %s", p.what, p.so)
-			}
+			h.tell(u.path, u.problem(*u.ref))
 		}
 		h.warn(pathKerberos, "is off, and the server goes on with Kerberos: it has kept a copy of its configuration since it first started with it. Its keytab stays mounted, since it does not start without. Switch it off there as well: %s%s. Then set %s.switchedOff to true", set("kerberos", map[string]any{"enabled": false}), restart, h.spec.Path(pathKerberos))
 	default:

@@ -2,12 +2,12 @@ package server
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/names"
-	"github.com/dittofs/function-dittoserver/internal/observed"
 )
 
 // podSecrets warns of Secrets that the pod's own fields name and that are not there.
@@ -34,8 +34,7 @@ func (h *holder) setByHand(e corev1.EnvVar) bool {
 	if e.ValueFrom != nil {
 		theirs = "value"
 	}
-	at := []any{"spec", "template", "spec", "containers", observed.Item{"name": names.ContainerName}, "env", observed.Item{"name": e.Name}, theirs}
-	if !h.live.OwnedByOthers(at...) {
+	if !h.formOfOthers(e.Name, theirs) {
 		return false
 	}
 	h.hold(pathEnv, "%s was set by hand on StatefulSet %[2]s, and stays as it is there. Remove it: kubectl -n %[3]s set env statefulset/%[2]s %[1]s-", e.Name, h.s.Name, h.s.Namespace)
@@ -66,35 +65,28 @@ func (h *holder) lacksEnv() bool {
 // Source: k8s.io/kubernetes v1.34.2 pkg/apis/core/validation/validation.go,
 // validateLoadBalancerClassField.
 func (h *holder) loadBalancers() {
-	h.loadBalancer(pathNFS, names.NFS, &h.s.NFS)
-	h.loadBalancer(pathSMB, names.SMB, &h.s.SMB)
+	classes := map[names.Resource]string{
+		names.NFS: h.loadBalancer(pathNFS, names.NFS, &h.s.NFS),
+		names.SMB: h.loadBalancer(pathSMB, names.SMB, &h.s.SMB),
+	}
+	maps.DeleteFunc(classes, func(_ names.Resource, class string) bool { return class == "" })
+	h.loadBalancerClasses = classes
 }
 
-func (h *holder) loadBalancer(path string, res names.Resource, a *Adapter) {
+// loadBalancer returns the class to remember: one that was asked for, and can be.
+func (h *holder) loadBalancer(path string, res names.Resource, a *Adapter) string {
 	svc := h.w.Object(res).Object
-	if a.Service.Type != corev1.ServiceTypeLoadBalancer || svc.String("spec", "type") != string(corev1.ServiceTypeLoadBalancer) {
-		return
-	}
 	asked, live, had := a.Service.LoadBalancerClass, svc.String("spec", "loadBalancerClass"), h.w.Record.LoadBalancerClasses[res]
-	if asked == live || asked == "" && live != had {
-		// Where nobody asked for a class, something in the cluster may have set one.
-		return
+	isOne := a.Service.Type == corev1.ServiceTypeLoadBalancer && svc.String("spec", "type") == string(corev1.ServiceTypeLoadBalancer)
+	// Where nobody asked for a class, something in the cluster may have set one.
+	if !isOne || asked == live || asked == "" && live != had {
+		return asked
 	}
 	h.hold(path+".service.loadBalancerClass", "%s is held at %s: the class of a load balancer cannot be changed. Set the field back, or delete the Service, which is made again with another address: kubectl -n %s delete service %s",
 		cmp.Or(asked, "its removal"), cmp.Or(live, "no class"), h.s.Namespace, svc.Name())
 	a.Service.LoadBalancerClass = live
 	if live != had {
-		h.foreignClasses[res] = true
+		return ""
 	}
-}
-
-// loadBalancerClasses returns the classes that were asked for, for the record.
-func (h *holder) loadBalancerClasses() map[names.Resource]string {
-	out := map[names.Resource]string{}
-	for res, a := range map[names.Resource]Adapter{names.NFS: h.s.NFS, names.SMB: h.s.SMB} {
-		if c := a.Service.LoadBalancerClass; c != "" && !h.foreignClasses[res] {
-			out[res] = c
-		}
-	}
-	return out
+	return had
 }

@@ -27,8 +27,8 @@ func (h *holder) jwt() {
 		jwt.SecretKey, jwt.Generated = h.had.JWT, h.had.JWT.Name == names.JWTSecret(h.s.Name)
 		p = h.jwtProblem()
 	}
-	if !p.none() && !jwt.Generated {
-		h.warn(pathJWT, "%s, and %s", p.what, p.so)
+	if !jwt.Generated {
+		h.tell(pathJWT, p)
 	}
 }
 
@@ -42,17 +42,23 @@ func (h *holder) jwtProblem() problem {
 	return p
 }
 
+// adminProblem returns what is wrong with the administrator's password that the pod is
+// to have.
+func (h *holder) adminProblem() problem {
+	return h.problem(h.s.Admin.SecretKey, h.s.Admin.Generated, names.Admin)
+}
+
 func (h *holder) admin() {
 	admin := &h.s.Admin
 	admin.Optional = h.had != nil && h.had.AdminOptional && h.live.Exists()
-	p := h.problem(admin.SecretKey, admin.Generated, names.Admin)
+	p := h.adminProblem()
 	if p.none() {
 		return
 	}
 	if h.holds(func(s record.Server) record.SecretKey { return s.Admin }, admin.SecretKey) {
 		h.hold(pathAdmin, "%s. The server goes on with Secret %s until that is mended", p.what, h.had.Admin.Name)
 		admin.SecretKey, admin.Generated = h.had.Admin, h.had.Admin.Name == names.AdminSecret(h.s.Name)
-		p = h.problem(admin.SecretKey, admin.Generated, names.Admin)
+		p = h.adminProblem()
 	}
 	switch {
 	case p.none() || admin.Generated:
@@ -60,7 +66,7 @@ func (h *holder) admin() {
 		// The server has read the password and does not need it any more.
 		admin.Optional = true
 	default:
-		h.warn(pathAdmin, "%s, and %s", p.what, p.so)
+		h.tell(pathAdmin, p)
 	}
 }
 
@@ -69,38 +75,43 @@ func (h *holder) admin() {
 // could be one that the API has moved to.
 func (h *holder) metricsToken() {
 	m := &h.s.Metrics
-	if m.Token == (record.SecretKey{}) {
-		return
-	}
-	p := h.problem(m.Token, false, "")
-	if p.none() {
-		return
-	}
-	var had *record.Metrics
-	if h.had != nil {
-		had = h.had.Metrics
-	}
-	switch {
-	case !h.live.Exists(), had != nil && had.Token == m.Token:
-		h.warn(pathToken, "%s, and %s", p.what, p.so)
-	case had == nil:
+	had := record.SecretKey{}
+	if h.had != nil && h.had.Metrics != nil {
+		had = h.had.Metrics.Token
+	} else if p := h.textProblem(m.Token); h.live.Exists() && !p.none() {
 		h.hold(pathToken, "%s. Metrics stay off until that is mended", p.what)
 		*m = Metrics{}
-	case had.Token == (record.SecretKey{}):
-		h.hold(pathToken, "%s. The server goes on without a token until that is mended", p.what)
-		m.Token = had.Token
-	default:
-		h.hold(pathToken, "%s. The server goes on with Secret %s until that is mended", p.what, had.Token.Name)
-		m.Token = had.Token
-		h.lacksToo(pathToken, h.problem(m.Token, false, ""))
+		return
 	}
+	m.Token = h.keep(pathToken, m.Token, had, h.textProblem, "The server goes on without a token")
 }
 
-// lacksToo warns that what is held at has a problem as well.
-func (h *holder) lacksToo(path string, p problem) {
+// keep returns the reference that the pod is to have: the one that is asked for, unless
+// the pod could not start with it and a live server has another one, or none. What
+// follows then is told by without.
+func (h *holder) keep(path string, asked, had record.SecretKey, problem func(record.SecretKey) problem, without string) record.SecretKey {
+	p := problem(asked)
+	switch {
+	case p.none():
+		return asked
+	case !h.live.Exists(), had == asked:
+		h.tell(path, p)
+		return asked
+	case had == record.SecretKey{}:
+		h.hold(path, "%s. %s until that is mended", p.what, without)
+	default:
+		h.hold(path, "%s. The server goes on with Secret %s until that is mended", p.what, had.Name)
+		h.tell(path, problem(had))
+	}
+	return had
+}
+
+// tell warns of a problem, and reports whether there is one.
+func (h *holder) tell(path string, p problem) bool {
 	if !p.none() {
 		h.warn(path, "%s, and %s", p.what, p.so)
 	}
+	return !p.none()
 }
 
 // adminOfNewDatabase has the pod need the administrator's Secret again: on a
@@ -114,12 +125,7 @@ func (h *holder) adminOfNewDatabase() {
 // lacksAdmin reports whether a database that the server moves to would begin without
 // an administrator, and tells so.
 func (h *holder) lacksAdmin() bool {
-	p := h.problem(h.s.Admin.SecretKey, h.s.Admin.Generated, names.Admin)
-	if p.none() {
-		return false
-	}
-	h.warn(pathAdmin, "%s, and %s", p.what, p.so)
-	return true
+	return h.tell(pathAdmin, h.adminProblem())
 }
 
 // frozen reports whether a server has a pod that could not start again, for want of a
@@ -132,17 +138,13 @@ func (h *holder) frozen() bool {
 	if !h.live.Exists() || stopped || !has {
 		return false
 	}
-	admin := h.s.Admin
-	return h.lacksSecret() || h.lacksConnection() ||
-		!admin.Optional && !h.problem(admin.SecretKey, admin.Generated, names.Admin).none()
+	return h.lacksSecret() || h.lacksConnection() || !h.s.Admin.Optional && !h.adminProblem().none()
 }
 
 // lacksSecret reports whether a Secret is missing that a pod needs whatever its database
 // is.
 func (h *holder) lacksSecret() bool {
-	token := h.s.Metrics.Token
-	return !h.jwtProblem().none() || h.lacksTLS() || h.lacksIdentity() || h.lacksEnv() ||
-		token != (record.SecretKey{}) && !h.problem(token, false, "").none()
+	return !h.jwtProblem().none() || h.lacksTLS() || h.lacksIdentity() || h.lacksEnv() || !h.textProblem(h.s.Metrics.Token).none()
 }
 
 // lacksConnection reports whether a Secret of the current database lacks what the

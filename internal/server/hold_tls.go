@@ -25,34 +25,26 @@ func (h *holder) tls() {
 	if h.had != nil && h.had.TLS != nil {
 		had = *h.had.TLS
 	}
-	if p := h.certProblem(t.Cert); !p.none() {
-		switch {
-		case !h.live.Exists(), had.Cert == t.Cert:
-			h.warn(pathCert, "%s, and %s", p.what, p.so)
-		case had.Cert == "":
-			h.hold(pathCert, "%s. The server goes on without TLS until that is mended", p.what)
-			// Without a certificate of its own it cannot ask for those of clients.
-			t.Cert, t.ClientCA = "", ""
-		default:
-			h.hold(pathCert, "%s. The server goes on with Secret %s until that is mended", p.what, had.Cert)
-			t.Cert = had.Cert
-			h.lacksToo(pathCert, h.certProblem(t.Cert))
-		}
+	t.Cert = h.keep(pathCert, certOf(t.Cert), certOf(had.Cert), h.certProblem, "The server goes on without TLS").Name
+	if t.Cert == "" {
+		// Without a certificate of its own it cannot ask for those of clients.
+		t.ClientCA = ""
 	}
-	if p := h.clientCAProblem(t.ClientCA); !p.none() {
-		switch {
-		case !h.live.Exists(), had.ClientCA == t.ClientCA:
-			h.warn(pathClientCA, "%s, and %s", p.what, p.so)
-		case had.ClientCA == "":
-			h.hold(pathClientCA, "%s. Clients need no certificate until that is mended", p.what)
-			t.ClientCA = ""
-		default:
-			h.hold(pathClientCA, "%s. The server goes on with Secret %s until that is mended", p.what, had.ClientCA)
-			t.ClientCA = had.ClientCA
-			h.lacksToo(pathClientCA, h.clientCAProblem(t.ClientCA))
-		}
-	}
+	t.ClientCA = h.keep(pathClientCA, clientCAOf(t.ClientCA), clientCAOf(had.ClientCA), h.clientCAProblem, "Clients need no certificate").Name
 	h.probes(had)
+}
+
+// certOf returns the reference to a certificate, and clientCAOf that to the authorities
+// of those of clients; none for no Secret.
+func certOf(secret string) record.SecretKey { return keyOf(secret, corev1.TLSCertKey) }
+
+func clientCAOf(secret string) record.SecretKey { return keyOf(secret, names.CAKey) }
+
+func keyOf(secret, key string) record.SecretKey {
+	if secret == "" {
+		return record.SecretKey{}
+	}
+	return record.SecretKey{Name: secret, Key: key}
 }
 
 // probes keeps how the kubelet asks for health where somebody else's probes are on the
@@ -74,45 +66,45 @@ func (h *holder) probes(had record.TLS) {
 
 // lacksTLS reports whether the pod could not start again for want of a certificate.
 func (h *holder) lacksTLS() bool {
-	return !h.certProblem(h.s.TLS.Cert).none() || !h.clientCAProblem(h.s.TLS.ClientCA).none()
+	return !h.certProblem(certOf(h.s.TLS.Cert)).none() || !h.clientCAProblem(clientCAOf(h.s.TLS.ClientCA)).none()
 }
 
 // certProblem returns what is wrong with the Secret of the server's certificate. At
 // its start the server asks for a pair that belongs together; later it goes on with
 // the last one that did.
 // Source: dittofs v0.29.0 internal/tlsconfig/tlsconfig.go.
-func (h *holder) certProblem(secret string) problem {
-	if secret == "" {
-		return problem{}
-	}
+func (h *holder) certProblem(ref record.SecretKey) problem {
 	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
-		if p := h.problem(record.SecretKey{Name: secret, Key: key}, false, ""); !p.none() {
+		if p := h.textProblem(keyOf(ref.Name, key)); ref.Name == "" || !p.none() {
 			return p
 		}
 	}
-	s := h.w.Secret(secret)
+	s := h.w.Secret(ref.Name)
 	cert, _ := s.Data(corev1.TLSCertKey)
 	key, _ := s.Data(corev1.TLSPrivateKeyKey)
 	// The error is not told: it quotes what the key has.
 	if _, err := tls.X509KeyPair(cert, key); s.Known && err != nil {
-		return problem{"tls.crt and tls.key of Secret " + secret + " are not a certificate and the key that belongs to it, in PEM", "the server cannot start with them; correct them"}
+		return problem{"tls.crt and tls.key of Secret " + ref.Name + " are not a certificate and the key that belongs to it, in PEM", "the server cannot start with them; correct them"}
 	}
 	return problem{}
 }
 
 // clientCAProblem returns what is wrong with the Secret of the authorities of client
 // certificates.
-func (h *holder) clientCAProblem(secret string) problem {
-	if secret == "" {
-		return problem{}
-	}
-	if p := h.problem(record.SecretKey{Name: secret, Key: names.CAKey}, false, ""); !p.none() {
+func (h *holder) clientCAProblem(ref record.SecretKey) problem {
+	return h.authoritiesProblem(ref, "the server cannot start with it")
+}
+
+// authoritiesProblem returns what is wrong with a reference to authorities, which may be
+// none, and what follows from a value that is none.
+func (h *holder) authoritiesProblem(ref record.SecretKey, so string) problem {
+	if p := h.textProblem(ref); ref == (record.SecretKey{}) || !p.none() {
 		return p
 	}
-	s := h.w.Secret(secret)
-	ca, _ := s.Data(names.CAKey)
+	s := h.w.Secret(ref.Name)
+	ca, _ := s.Data(ref.Key)
 	if s.Known && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		return problem{"the key " + names.CAKey + " of Secret " + secret + " has no certificate in PEM", "the server cannot start with it; correct it"}
+		return problem{"the key " + ref.Key + " of Secret " + ref.Name + " has no certificate in PEM", so + "; correct it"}
 	}
 	return problem{}
 }

@@ -26,6 +26,8 @@ type messages struct {
 	errs     field.ErrorList
 	held     []string
 	warnings []string
+	// typos are those of the warnings that are of a name that nobody knows.
+	typos []string
 }
 
 func (m *messages) invalid(path string, value any, detail string) {
@@ -59,6 +61,12 @@ func (m *messages) inRange(path string, value, low, high int64) {
 
 func (m *messages) warn(path, format string, a ...any) {
 	m.warnings = append(m.warnings, m.spec.Path(path).String()+": "+fmt.Sprintf(format, a...))
+}
+
+// typo warns of a name that nobody knows.
+func (m *messages) typo(path, what string) {
+	m.warn(path, "%s; check for typos", what)
+	m.typos = append(m.typos, m.warnings[len(m.warnings)-1])
 }
 
 func (m *messages) hold(path, format string, a ...any) {

@@ -24,13 +24,16 @@ type Resolution struct {
 	Held []string
 	// Warnings stand as long as their cause does.
 	Warnings []string
+	// Typos are those of the Warnings that are of a name that nobody knows: what is
+	// wrong elsewhere may be due to them.
+	Typos []string
 }
 
 // Resolve decides every value of the server: what the spec asks for, but for what
 // contradicts what exists.
 func Resolve(spec Spec, w world.World) Resolution {
 	s, m := validate(spec, w.Name, w.Namespace)
-	h := &holder{messages: m, w: w, s: s, had: w.Record.Server, foreignClasses: map[names.Resource]bool{}}
+	h := &holder{messages: m, w: w, s: s, had: w.Record.Server}
 	if e := w.Object(names.Server); e.Exists() {
 		h.live = e.Object
 	}
@@ -43,7 +46,7 @@ func Resolve(spec Spec, w world.World) Resolution {
 	if len(h.errs) > 0 {
 		h.refuse()
 	}
-	return Resolution{Server: h.s, Errors: h.errs, Held: h.held, Warnings: h.warnings}
+	return Resolution{Server: h.s, Errors: h.errs, Held: h.held, Warnings: h.warnings, Typos: h.typos}
 }
 
 // CheckIdentity returns what is wrong with an identity.
@@ -72,8 +75,9 @@ type holder struct {
 	had *record.Server
 	// providers are what is to be remembered of identity providers.
 	providers struct{ LDAP, Kerberos *record.Provider }
-	// foreignClasses are load balancers whose class nobody asked for here.
-	foreignClasses map[names.Resource]bool
+	// loadBalancerClasses are what is to be remembered of load balancers: the classes
+	// that were asked for.
+	loadBalancerClasses map[names.Resource]string
 }
 
 func (h *holder) all() {
@@ -182,6 +186,6 @@ func (h *holder) record() {
 	if t := h.s.TLS; t.Cert != "" {
 		r.Server.TLS = &record.TLS{Cert: t.Cert, ClientCA: t.ClientCA}
 	}
-	r.LoadBalancerClasses = h.loadBalancerClasses()
+	r.LoadBalancerClasses = h.loadBalancerClasses
 	h.s.Record = r
 }

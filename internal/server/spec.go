@@ -74,6 +74,12 @@ func (s Spec) AskedOfPercona() map[string]any {
 	return p
 }
 
+// AsksForMonitor reports whether the spec asks for a ServiceMonitor.
+func (s Spec) AsksForMonitor() bool {
+	m := s.Metrics
+	return m != nil && m.Enabled && m.ServiceMonitor != nil && m.ServiceMonitor.Enabled
+}
+
 // AsksForPercona reports whether the spec asks for a PerconaPGCluster.
 func (s Spec) AsksForPercona() bool {
 	p := s.Percona

@@ -50,7 +50,7 @@ func validate(spec Spec, name, namespace string) (*Server, messages) {
 	}
 	v.notEnabled()
 	for _, f := range spec.Unknown {
-		v.warn(f, "is not a field of a DittoServer and is ignored; check for typos")
+		v.typo(f, "is not a field of a DittoServer and is ignored")
 	}
 	return v.s, v.messages
 }
@@ -254,8 +254,8 @@ func (v *validator) metrics() {
 	if ref := m.BearerTokenSecret; ref != nil {
 		v.s.Metrics.Token = v.secretRef(pathToken, ref, "")
 	}
-	if sm := m.ServiceMonitor; sm != nil && sm.Enabled {
-		v.s.Metrics.Monitor = v.monitor(*sm)
+	if v.spec.AsksForMonitor() {
+		v.s.Metrics.Monitor = v.monitor(*m.ServiceMonitor)
 	}
 }
 

@@ -33,9 +33,12 @@ func (v *validator) adapterPorts() {
 	}
 }
 
+// Publishes reports whether a spec, which may be nil, has an adapter be reached.
+func Publishes(a *v1alpha1.AdapterSpec) bool { return a == nil || or(a.Enabled, true) }
+
 func (v *validator) adapter(path, name string, spec *v1alpha1.AdapterSpec, initial int32) Adapter {
 	s := or(spec, v1alpha1.AdapterSpec{})
-	a := Adapter{Published: or(s.Enabled, true), Port: or(s.Port, initial)}
+	a := Adapter{Published: Publishes(spec), Port: or(s.Port, initial)}
 	v.inRange(path+".port", int64(a.Port), 1, 65535)
 	switch {
 	case !a.Published:

@@ -111,7 +111,7 @@ func (v *validator) extraConfig() {
 	v.extraSection("", extra, "")
 	for _, k := range slices.Sorted(maps.Keys(extra)) {
 		if !slices.Contains(strings.Fields(configSections), k) && configKeyPattern.MatchString(k) {
-			v.warn(pathExtra+"."+k, "is not a section of DittoFS v0.29.0's config.yaml, which ignores it; check for typos")
+			v.typo(pathExtra+"."+k, "is not a section of DittoFS v0.29.0's config.yaml, which ignores it")
 		}
 	}
 	v.s.ExtraConfig = extra

@@ -207,6 +207,18 @@ func Lookup(doc map[string]any, path []string) any {
 	return v
 }
 
+// Objects returns the objects in a list, which may be none.
+func Objects(list any) []map[string]any {
+	l, _ := list.([]any)
+	out := make([]map[string]any, 0, len(l))
+	for _, e := range l {
+		if m, ok := e.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 func walk(doc map[string]any, path []string) (v any, ok bool) {
 	v = doc
 	for _, p := range path {

@@ -73,7 +73,7 @@ func (l *life) podIsRight(evicted bool) error {
 		return nil
 	}
 	on := place(pod.On)
-	if l.home == "" || l.home == on || !l.hasData(l.home, pod) {
+	if l.home == "" || l.home == on || !l.hasData(l.home) {
 		l.home = on
 		return nil
 	}
@@ -109,7 +109,7 @@ func place(on string) string {
 	return "external:" + host + "/" + database
 }
 
-func (l *life) hasData(home string, _ lifecycle.Pod) bool {
+func (l *life) hasData(home string) bool {
 	return kindOf(home) == "external" || l.w.HasData(home)
 }
 
@@ -153,8 +153,8 @@ func clusterChosen(o object) chosen {
 
 // chosenKept: what the data of a cluster hangs on stays what it was made with,
 // whatever a person did to the live object.
-func (l *life) chosenKept(before map[key]object) error {
-	was, o := before[l.keys()["postgres"]], l.object("postgres")
+func (l *life) chosenKept() error {
+	o := l.object("postgres")
 	if o == nil || !l.managed(o) {
 		return nil
 	}
@@ -183,7 +183,6 @@ func (l *life) chosenKept(before map[key]object) error {
 	if removed {
 		l.chosen.path = "" // They may begin again elsewhere.
 	}
-	_ = was
 	return nil
 }
 

@@ -509,7 +509,7 @@ func (l *life) step() (*lifecycle.Answer, error) {
 			func() error { return l.secretsKept(before) },
 			func() error { return l.databaseNotSwitched(before) },
 			func() error { return l.clusterKept(before) },
-			func() error { return l.chosenKept(before) },
+			l.chosenKept,
 			func() error { return l.adoptedAsItWas(before) },
 			func() error { return l.wiringKept(before) },
 			func() error { return l.referencesKept(before) },
