@@ -548,6 +548,15 @@ func TestRecord(t *testing.T) {
 			want:     &record.Server{Image: "dittofs:chosen", Database: record.Database{Kind: record.Percona}},
 			recorded: true,
 		},
+		"CopyWhileTheConfigLeaves": {
+			reason: "nor is one that is being deleted written any more, and the copy is newer",
+			call: call{composed: map[string]string{
+				"postgres": `{metadata: {name: files-postgres, annotations: {dittoserver.fn.crossplane.io/record: '{"version":1,"server":{"image":"dittofs:newer","database":{"kind":"percona"}}}'}}}`,
+				"config":   strings.Replace(config, "name: files-config,", `name: files-config, deletionTimestamp: "2026-01-01T00:00:00Z",`, 1),
+			}},
+			want:     &record.Server{Image: "dittofs:newer", Database: record.Database{Kind: record.Percona}},
+			recorded: true,
+		},
 		"ForeignConfig": {
 			reason: "what somebody else wrote is no record",
 			call:   call{answers: map[string]string{"ConfigMap/files-config": config}},
